@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	&& { echo $$p; break; }; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --upgrade-strategy only-if-needed -c constraints.txt
-INPUTS := pyproject.toml constraints.txt $(wildcard hatch_build.py)
+INPUTS := pyproject.toml constraints.txt hatch_build.py assets.lock.toml
 # Two workers are the fastest on two cores; a browser or a database server is the third process.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
@@ -35,6 +35,7 @@ $(VENV)/.installed: $(INPUTS) | $(BIN)/python
 $(VENV)/.installed-test: $(INPUTS) | $(BIN)/python
 	@echo "2/2 Installing Plugward and its test tools (the first time: a few minutes)"
 	@$(INSTALL) --progress-bar on -e '.[test]'
+	@$(BIN)/python hatch_build.py --with-tests
 	@touch $@ $(VENV)/.installed
 
 .PHONY: install

@@ -1,0 +1,1 @@
+"""Master data 主数据. Start at ``board.py``; others may import only ``contract``."""
