@@ -1,0 +1,1 @@
+"""The boards 插板, one folder each."""

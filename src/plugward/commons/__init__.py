@@ -1,0 +1,1 @@
+"""Hospital-wide services, shaped like boards 公共服务."""

@@ -1,0 +1,89 @@
+"""The kernel 内核: runs boards, knows no medicine. This façade is what boards import.
+
+Kernel modules never import it, only each other.
+"""
+
+from plugward.kit.message import Clinical, Identifying, Message, Plain, Secret, Sensitive
+
+from .board import Board
+from .contracts import Route, command, contract, query
+from .envelope import Actor, ActorKind
+from .events.declare import Carried, Carrying, every, on
+from .facts import fact
+from .lifecycle import Lifecycle, WrongState
+from .manifest import Settings
+from .message import Event
+from .outside import Outside
+from .proofs import Finding, proof
+from .refusals import (
+    AlreadyThere,
+    BadRequest,
+    ChangedMeanwhile,
+    Conflict,
+    Fault,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Refusal,
+    RequestExpired,
+    RequestReused,
+    Unavailable,
+)
+from .store.columns import Blob, Fen, Id, Moment, Price, State, Stored
+from .store.store import Store, in_work, reading
+from .store.tables import BoardTables
+from .store.work import Reading, Work, messages
+
+__all__ = [
+    "Actor",
+    "ActorKind",
+    "AlreadyThere",
+    "BadRequest",
+    "Blob",
+    "Board",
+    "BoardTables",
+    "Carried",
+    "Carrying",
+    "ChangedMeanwhile",
+    "Clinical",
+    "Conflict",
+    "Event",
+    "Fault",
+    "Fen",
+    "Finding",
+    "Forbidden",
+    "Id",
+    "Identifying",
+    "Invalid",
+    "Lifecycle",
+    "Message",
+    "Moment",
+    "NotFound",
+    "Outside",
+    "Plain",
+    "Price",
+    "Reading",
+    "Refusal",
+    "RequestExpired",
+    "RequestReused",
+    "Route",
+    "Secret",
+    "Sensitive",
+    "Settings",
+    "State",
+    "Store",
+    "Stored",
+    "Unavailable",
+    "Work",
+    "WrongState",
+    "command",
+    "contract",
+    "every",
+    "fact",
+    "in_work",
+    "messages",
+    "on",
+    "proof",
+    "query",
+    "reading",
+]

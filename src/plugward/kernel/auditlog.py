@@ -1,0 +1,293 @@
+"""The audit log 审计日志: append-only and hash-chained per writing process, in a store of its own.
+
+Commands come from the boards' outboxes (they are written with their effect), accesses come from
+the dispatch path and are durable before the answer leaves. Each entry's hash covers the one before
+it in its lane, so an edited or missing row shows; a cut tail shows against the anchors.
+"""
+
+import asyncio
+import json
+import queue
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from plugward.kit.time import Clock
+
+from .access import Access
+from .codec import from_json, to_json
+from .events.feed import Feed
+from .refusals import Unavailable
+from .store.frames import COMMAND_DONE, CommandDone, Frame
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS audit_entry (
+    lane TEXT NOT NULL, seq INTEGER NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL,
+    patients TEXT NOT NULL, operation TEXT NOT NULL, actor TEXT NOT NULL, request TEXT NOT NULL,
+    hash BLOB NOT NULL, PRIMARY KEY (lane, seq)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ix_audit_request ON audit_entry (request);
+CREATE INDEX IF NOT EXISTS ix_audit_at ON audit_entry (at);
+CREATE TABLE IF NOT EXISTS audit_cursor (source TEXT PRIMARY KEY, position INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS audit_anchor (
+    lane TEXT NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, at TEXT NOT NULL,
+    PRIMARY KEY (lane, seq)) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit_entry
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit_entry
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+"""
+START = b"\0" * 32
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """One row as it is read back."""
+
+    lane: str
+    seq: int
+    at: str
+    body: dict[str, Any]
+    hash: bytes
+
+
+class _Batch(msgspec.Struct):
+    entries: list[dict[str, Any]]
+    cursor: tuple[str, int] | None
+    future: "asyncio.Future[None]"
+
+
+class AuditLog:
+    """The log of one process. ``path=None`` keeps it in memory (tests)."""
+
+    def __init__(self, path: Path | None, clock: Clock, *, lane: str = "main") -> None:
+        self._path = path
+        self._clock = clock
+        self._lane = lane
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._collectors: dict[str, asyncio.Task[None]] = {}
+        self.collected: dict[str, int] = {}
+        self._feeds: dict[str, Feed] = {}
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        name = str(self._path) if self._path else ":memory:"
+        self._db = sqlite3.connect(name, check_same_thread=False, isolation_level=None)
+        self._lock = threading.Lock()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.executescript(_SCHEMA)
+        last = self._db.execute(
+            "SELECT seq, hash FROM audit_entry WHERE lane=? ORDER BY seq DESC LIMIT 1",
+            (self._lane,),
+        ).fetchone()
+        self._seq, self._head = last or (0, START)
+        self._thread = threading.Thread(target=self._write, name="audit", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        for task in self._collectors.values():
+            task.cancel()
+        if self._collectors:
+            await asyncio.wait(self._collectors.values())
+        if self._thread is not None:
+            self._batches.put(None)
+            await asyncio.to_thread(self._thread.join)
+            self._anchor()
+            self._db.close()
+            self._thread = None
+
+    async def append(self, accesses: list[Access]) -> None:
+        """Write entries; returns when they are durable. A log that cannot be written refuses."""
+        await self._submit([json.loads(to_json(a)) for a in accesses], None)
+
+    def collect(self, feed: Feed) -> None:
+        """Copy a board's done commands from its outbox, from where the log left off."""
+        row = self._db.execute(
+            "SELECT position FROM audit_cursor WHERE source=?", (feed.board,)
+        ).fetchone()
+        self.collected[feed.board] = row[0] if row else 0
+        self._feeds[feed.board] = feed
+        self._collectors[feed.board] = self._loop.create_task(self._collect(feed))
+
+    def forget(self, board: str) -> None:
+        """The board was unplugged."""
+        task = self._collectors.pop(board, None)
+        if task is not None:
+            task.cancel()
+        self._feeds.pop(board, None)
+
+    @property
+    def lag(self) -> int:
+        return sum(f.last_position - self.collected[n] for n, f in self._feeds.items())
+
+    async def _collect(self, feed: Feed) -> None:
+        while True:
+            frames = await feed.after(self.collected[feed.board])
+            position = frames[-1].position or 0
+            entries = [_entry_of(f) for f in frames if f.tag == COMMAND_DONE]
+            if entries:
+                await self._submit(entries, (feed.board, position))
+            self.collected[feed.board] = position
+
+    async def _submit(self, entries: list[dict[str, Any]], cursor: tuple[str, int] | None) -> None:
+        if self._thread is None:
+            raise Unavailable("audit", "stopped")
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._batches.put(_Batch(entries, cursor, future))
+        await future
+
+    # ── the writer thread ───────────────────────────────────────────────────────────────────
+    def _write(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            group = [batch]
+            while not self._batches.empty() and len(group) < 256:
+                following = self._batches.get()
+                if following is None:
+                    self._batches.put(None)
+                    break
+                group.append(following)
+            problem = self._commit(group)
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(_settle, group, problem)
+
+    def _commit(self, group: Sequence[_Batch]) -> Exception | None:
+        seq, head, at = self._seq, self._head, self._clock.now().isoformat()
+        rows = []
+        for batch in group:
+            for entry in batch.entries:
+                seq += 1
+                body = json.dumps(entry, sort_keys=True, ensure_ascii=False)
+                head = _link(head, self._lane, seq, at, body)
+                rows.append(
+                    (
+                        self._lane,
+                        seq,
+                        at,
+                        body,
+                        ",".join(entry["patients"]),
+                        entry["operation"],
+                        entry["actor"],
+                        entry["request"],
+                        head,
+                    )
+                )
+        cursors = [b.cursor for b in group if b.cursor]
+        try:
+            with self._lock:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany("INSERT INTO audit_entry VALUES (?,?,?,?,?,?,?,?,?)", rows)
+                self._db.executemany(
+                    "INSERT INTO audit_cursor VALUES (?,?) "
+                    "ON CONFLICT (source) DO UPDATE SET position=excluded.position",
+                    cursors,
+                )
+                self._db.execute("COMMIT")
+        except sqlite3.Error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            return Unavailable("audit", "storage")
+        self._seq, self._head = seq, head
+        return None
+
+    def _anchor(self) -> None:
+        """Write down the head of the lane, to find a cut tail later."""
+        if self._seq:
+            self._db.execute(
+                "INSERT OR IGNORE INTO audit_anchor VALUES (?,?,?,?)",
+                (self._lane, self._seq, self._head, self._clock.now().isoformat()),
+            )
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────
+    def entries(self, *, operation: str | None = None, limit: int = 1_000) -> list[AuditEntry]:
+        """The newest entries, newest first."""
+        where, values = ("WHERE operation=?", (operation,)) if operation else ("", ())
+        with self._lock:
+            rows = self._db.execute(
+                f"SELECT lane, seq, at, body, hash FROM audit_entry {where} "  # noqa: S608 - constants
+                "ORDER BY at DESC, seq DESC LIMIT ?",
+                (*values, limit),
+            ).fetchall()
+        return [AuditEntry(r[0], r[1], r[2], json.loads(r[3]), r[4]) for r in rows]
+
+    def has_request(self, request: UUID) -> bool:
+        """Whether a command with this request id is in the log."""
+        with self._lock:
+            return (
+                self._db.execute(
+                    "SELECT 1 FROM audit_entry WHERE request=?", (str(request),)
+                ).fetchone()
+                is not None
+            )
+
+    def verify(self) -> Iterator[str]:
+        """Recompute every lane; yields a sentence for the first wrong row of each."""
+        with self._lock:
+            yield from verify(self._db)
+
+
+def verify(db: sqlite3.Connection) -> Iterator[str]:
+    """Recompute the chains of an audit database and compare with its anchors."""
+    lanes: dict[str, tuple[int, bytes]] = {}
+    broken: set[str] = set()
+    for lane, seq, at, body, found in db.execute(
+        "SELECT lane, seq, at, body, hash FROM audit_entry ORDER BY lane, seq"
+    ):
+        if lane in broken:
+            continue
+        last, head = lanes.get(lane, (0, START))
+        if seq != last + 1:
+            broken.add(lane)
+            yield f"audit lane {lane}: entry {last + 1} is missing"
+        elif _link(head, lane, seq, at, body) != found:
+            broken.add(lane)
+            yield f"audit lane {lane}: entry {seq} was changed"
+        lanes[lane] = (seq, found)
+    for lane, seq, anchored in db.execute("SELECT lane, seq, hash FROM audit_anchor"):
+        row = db.execute(
+            "SELECT hash FROM audit_entry WHERE lane=? AND seq=?", (lane, seq)
+        ).fetchone()
+        if row is None:
+            yield f"audit lane {lane}: the tail was cut before entry {seq}"
+        elif row[0] != anchored:
+            yield f"audit lane {lane}: entry {seq} differs from its anchor"
+
+
+def _link(head: bytes, lane: str, seq: int, at: str, body: str) -> bytes:
+    return sha256(head + f"{lane}\x1f{seq}\x1f{at}\x1f{body}".encode()).digest()
+
+
+def _entry_of(frame: Frame) -> dict[str, Any]:
+    done = from_json(frame.body, CommandDone)
+    access = Access(
+        operation=done.operation,
+        result="done",
+        actor=done.actor,
+        on_behalf_of=done.on_behalf_of,
+        roles=done.roles,
+        device=done.device,
+        address=done.address,
+        campus=frame.campus,
+        patients=done.patients,
+        encounters=done.encounters,
+        reason=None,
+        request=frame.cause,
+        trace=frame.trace,
+        arguments_hash=done.arguments_hash,
+    )
+    entry: dict[str, Any] = json.loads(to_json(access))
+    return entry
+
+
+def _settle(group: Sequence[_Batch], problem: Exception | None) -> None:
+    for batch in group:
+        if not batch.future.done():
+            if problem is None:
+                batch.future.set_result(None)
+            else:
+                batch.future.set_exception(problem)

@@ -1,0 +1,127 @@
+"""The board 插板: its parts, plugged together. ``board.py`` of every board makes one of these."""
+
+import importlib
+import inspect
+import sys
+import tomllib
+import typing
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .contracts import Contract, contract_of, is_contract
+from .events.declare import Job, Reaction, job_of, reaction_of
+from .facts import Fact, fact_of
+from .manifest import Manifest, read_manifest
+from .pages import HomePart, Page, home_of, page_of
+from .proofs import Proof, proof_of
+from .store.migrations import Step, steps_of
+from .store.tables import BoardTables
+
+
+class BoardError(TypeError):
+    """The parts of a board do not fit together; says which and why."""
+
+
+class Board:
+    """A board as the runtime sees it. Absent parts are simply absent."""
+
+    def __init__(
+        self,
+        *,
+        contract: type | None = None,
+        service: type | None = None,
+        tables: BoardTables | None = None,
+        reactions: Sequence[Any] = (),
+        jobs: Sequence[Any] = (),
+        sagas: Sequence[Any] = (),
+        pages: Sequence[Any] = (),
+        home: Sequence[Any] = (),
+        facts: Sequence[Any] = (),
+        proofs: Sequence[Any] = (),
+        interop: Sequence[Any] = (),
+    ) -> None:
+        module = sys._getframe(1).f_globals["__name__"]  # noqa: SLF001 - the board is where it is made
+        self.package = module.rpartition(".")[0]
+        self.folder = Path(sys.modules[module].__file__ or "").parent
+        self.manifest: Manifest = read_manifest(self.folder / "board.toml")
+        self.contract: Contract | None = contract_of(contract) if contract else None
+        self.service = service
+        self.tables = tables or BoardTables(self.manifest.name)
+        self.reactions: tuple[Reaction, ...] = tuple(map(reaction_of, reactions))
+        self.jobs: tuple[Job, ...] = tuple(map(job_of, jobs))
+        self.sagas = tuple(sagas)
+        self.pages: tuple[Page, ...] = tuple(map(page_of, pages))
+        self.home: tuple[HomePart, ...] = tuple(map(home_of, home))
+        self.facts: tuple[Fact, ...] = tuple(map(fact_of, facts))
+        self.proofs: tuple[Proof, ...] = tuple(map(proof_of, proofs))
+        self.interop = tuple(interop)
+        self._check()
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @cached_property
+    def migrations(self) -> tuple[Step, ...]:
+        return steps_of(f"{self.package}.migrations")
+
+    @cached_property
+    def strings(self) -> dict[str, dict[str, dict[str, str]]]:
+        """The message catalogues by language: ``strings["en"]["refusals"]["KitchenClosed"]``."""
+        return {
+            path.stem: tomllib.loads(path.read_text("utf-8"))
+            for path in sorted((self.folder / "strings").glob("*.toml"))
+        }
+
+    @cached_property
+    def constructor(self) -> dict[str, Any]:
+        """What the service's constructor asks for, by parameter name."""
+        if self.service is None:
+            return {}
+        hints = typing.get_type_hints(self.service.__init__)
+        names = list(inspect.signature(self.service.__init__).parameters)[1:]
+        return {name: hints[name] for name in names}
+
+    def needed_contracts(self) -> dict[str, Contract]:
+        """Every contract any part of this board asks for, by name."""
+        asked: list[Any] = list(self.constructor.values())
+        for part in (*self.reactions, *self.jobs):
+            asked += part.needs.values()
+        for declared in (*self.pages, *self.home):
+            asked += declared.parameters.values()
+        found = {contract_of(kind).name: contract_of(kind) for kind in asked if is_contract(kind)}
+        found.pop(self.name, None)
+        return found
+
+    def _check(self) -> None:
+        if self.contract is not None and self.contract.name != self.name:
+            raise BoardError(f"{self.package}: the contract says {self.contract.name!r}")
+        if self.contract is not None and self.service is None:
+            raise BoardError(f"{self.name}: a contract without a service")
+        if self.tables.board != self.name:
+            raise BoardError(f"{self.name}: its tables are prefixed {self.tables.board!r}")
+        missing = set(self.needed_contracts()) - set(self.manifest.needs)
+        if missing:
+            raise BoardError(
+                f"{self.name}: asks for {', '.join(sorted(missing))} without saying so in [needs]"
+            )
+        if self.contract is not None:
+            for operation in self.contract.operations.values():
+                if not hasattr(self.service, operation.name):
+                    raise BoardError(f"{operation.full_name} is not implemented")
+                if operation.permission not in self.manifest.permissions:
+                    raise BoardError(
+                        f"{operation.full_name}: the permission {operation.permission!r} is not "
+                        f"in board.toml"
+                    )
+
+
+def load_board(reference: str) -> Board:
+    """Import ``package.board:board``."""
+    module, _, attribute = reference.partition(":")
+    found = getattr(importlib.import_module(module), attribute or "board")
+    if not isinstance(found, Board):
+        raise BoardError(f"{reference} is not a board")
+    return found

@@ -1,0 +1,280 @@
+"""Dispatch 调用: the one path of every call, wherever the callee runs.
+
+Permission, deadline, once-only, error mapping, concurrency and measuring happen here and nowhere
+else. A local call skips only the bytes; the *strict* transport does not skip even those.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Any, Protocol, TypeVar, cast
+
+import msgspec
+from sqlalchemy.exc import DBAPIError
+
+from plugward.kit.ids import derive, new_id
+
+from .access import Append, access_of, note
+from .codec import hash_of, pack, unpack
+from .contracts import Contract, Operation, contract_of
+from .envelope import ANONYMOUS, ActorKind, Call, Envelope, calling, current_call
+from .observe.meters import Meters
+from .refusals import BadRequest, Fault, NotAllowed, Refusal, Unavailable
+
+T = TypeVar("T")
+_log = logging.getLogger("plugward.dispatch")
+IN_FLIGHT_MAX = 1_000
+FindDone = Callable[[Call], Awaitable[Any]]
+
+
+class Transport(StrEnum):
+    DIRECT = "direct"  # objects are handed over
+    STRICT = "strict"  # arguments and answers are encoded and decoded, as between processes
+
+
+class Endpoint(Protocol):
+    """Where a board's operations run. Another process would be another endpoint."""
+
+    async def __call__(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
+        """Run the operation; raises a Refusal, Unavailable or Fault."""
+        ...
+
+
+class LocalEndpoint:
+    """A board that runs in this process."""
+
+    def __init__(
+        self, board: str, service: Any, *, append: Append, meters: Meters, find_done: FindDone
+    ) -> None:
+        self.board = board
+        self._service = service
+        self._append = append
+        self._meters = meters
+        self._in_flight = 0
+        self._find_done = find_done
+
+    async def __call__(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
+        started = time.perf_counter()
+        outcome = "ok"
+        try:
+            if self._in_flight >= IN_FLIGHT_MAX:
+                raise Unavailable(self.board, "overloaded")
+            self._in_flight += 1
+            try:
+                return await self._run(operation, request, envelope)
+            finally:
+                self._in_flight -= 1
+        except Refusal as refusal:
+            outcome = refusal.kind
+            raise
+        except Unavailable:
+            outcome = "unavailable"
+            raise
+        except Fault:
+            outcome = "fault"
+            raise
+        finally:
+            self._meters.count(operation.full_name, time.perf_counter() - started, outcome)
+
+    async def _run(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
+        subjects = tuple(operation.subjects_of_request(request))
+        if operation.permission not in envelope.actor.permissions:
+            await self._noted(operation, envelope, subjects, b"", "forbidden")
+            raise NotAllowed(permission=operation.permission)
+        if not operation.is_command:
+            return await self._query(operation, request, envelope, subjects)
+        call = Call(
+            envelope,
+            operation=operation,
+            deadline=asyncio.get_running_loop().time() + envelope.deadline_ms / 1000,
+            arguments_hash=hash_of(request),
+            subjects=subjects,
+        )
+        try:
+            return await self._command(operation, request, call)
+        except Refusal as refusal:
+            await self._noted(operation, envelope, subjects, call.arguments_hash, refusal.kind)
+            raise
+
+    async def _query(
+        self, operation: Operation, request: Any, envelope: Envelope, subjects: Any
+    ) -> Any:
+        deadline = asyncio.get_running_loop().time() + envelope.deadline_ms / 1000
+        try:
+            async with asyncio.timeout_at(deadline):
+                with calling(Call(envelope, operation=operation, deadline=deadline)):
+                    answer = await self._invoke(operation, request, envelope)
+        except TimeoutError as error:
+            raise Unavailable(self.board, "time-out") from error
+        if operation.audited and envelope.actor.kind is not ActorKind.BOARD:
+            subjects += tuple(operation.subjects_of_answer(answer))
+            if subjects:
+                await self._noted(operation, envelope, subjects, b"", "read")
+        return answer
+
+    async def _command(self, operation: Operation, request: Any, call: Call) -> Any:
+        """Run to its end whatever becomes of the caller: a write is never torn in half."""
+        loop = asyncio.get_running_loop()
+
+        async def run() -> Any:
+            with calling(call):
+                if not hasattr(getattr(self._service, operation.name), "__in_work__"):
+                    earlier = await self._find_done(call)
+                    if earlier is not None:
+                        return earlier.answer
+                return await self._invoke(operation, request, call.envelope)
+
+        task = loop.create_task(run())
+        done, _ = await asyncio.wait({task}, timeout=call.envelope.deadline_ms / 1000)
+        if not done:
+            task.add_done_callback(_forget)
+            raise Unavailable(self.board, "time-out")
+        return task.result()
+
+    async def _invoke(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
+        try:
+            return await getattr(self._service, operation.name)(*msgspec.structs.astuple(request))
+        except (Refusal, Unavailable, Fault, asyncio.CancelledError, TimeoutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the transport border: nothing foreign crosses
+            raise _mapped(error, operation, envelope) from error
+
+    async def _noted(
+        self,
+        operation: Operation,
+        envelope: Envelope,
+        subjects: Any,
+        arguments_hash: bytes,
+        result: str,
+    ) -> None:
+        await note(access_of(operation, envelope, subjects, arguments_hash, result), self._append)
+
+
+def _forget(task: "asyncio.Task[Any]") -> None:
+    """The caller has gone with *unknown*; the task's own end is in the store."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _mapped(error: Exception, operation: Operation, envelope: Envelope) -> Exception:
+    """Storage that does not answer is *unavailable*; everything else is our bug."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return Unavailable(operation.board, "storage")
+    kind = type(error).__name__
+    _log.error(
+        "fault in %s: %s",
+        operation.full_name,
+        kind,
+        extra={"trace": envelope.trace},
+        exc_info=_without_values(error),
+    )
+    return Fault(envelope.trace)
+
+
+def _without_values(error: Exception) -> Any:
+    """The traceback with the exception's type but not its text, which may hold patient data."""
+    safe = RuntimeError(f"{type(error).__name__} (text withheld)")
+    return type(safe), safe, error.__traceback__
+
+
+class Dispatcher:
+    """Finds the endpoint of a contract and calls it. Clients are made here."""
+
+    def __init__(self, transport: Transport = Transport.STRICT) -> None:
+        self._transport = transport
+        self._endpoints: dict[str, Endpoint] = {}
+
+    def attach(self, contract: str, endpoint: Endpoint) -> None:
+        """From now on calls of this contract go there."""
+        self._endpoints = {**self._endpoints, contract: endpoint}
+
+    def detach(self, contract: str) -> None:
+        """From now on the board is unplugged: an ordinary answer."""
+        self._endpoints = {k: v for k, v in self._endpoints.items() if k != contract}
+
+    def attached(self, contract: str) -> bool:
+        return contract in self._endpoints
+
+    async def call(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
+        """One call. Raises a Refusal, ``Unavailable`` or ``Fault``, and nothing else."""
+        endpoint = self._endpoints.get(operation.board)
+        if endpoint is None:
+            raise Unavailable(operation.board, "unplugged")
+        if self._transport is Transport.DIRECT:
+            return await endpoint(operation, request, envelope)
+        try:
+            request = unpack(pack(request), operation.request)
+        except (msgspec.ValidationError, TypeError) as error:
+            raise BadRequest(where=f"{operation.full_name}: {error}"[:400]) from None
+        answer = await endpoint(operation, request, envelope)
+        try:
+            return unpack(pack(answer), operation.returns)
+        except (msgspec.ValidationError, TypeError) as error:
+            raise _mapped(error, operation, envelope) from error
+
+    def client(self, protocol: type[T], *, caller: str = "edge") -> T:
+        """An object that looks like the contract and calls it, in the current call's name."""
+        return cast("T", _client_class(contract_of(protocol))(self, caller))
+
+
+class _Client:
+    def __init__(self, dispatcher: Dispatcher, caller: str) -> None:
+        self._dispatcher = dispatcher
+        self._caller = caller
+
+
+_CLASSES: dict[Contract, type[_Client]] = {}
+
+
+def _client_class(contract: Contract) -> type[_Client]:
+    found = _CLASSES.get(contract)
+    if found is None:
+        methods = {op.name: _method(op) for op in contract.operations.values()}
+        found = type(f"{contract.protocol.__name__}Client", (_Client,), methods)
+        _CLASSES[contract] = found
+    return found
+
+
+def _method(operation: Operation) -> Any:
+    async def call(self: _Client, *args: Any, **kwargs: Any) -> Any:
+        try:
+            request = operation.request(*args, **kwargs)
+        except TypeError as error:
+            raise BadRequest(where=f"{operation.full_name}: {error}"[:400]) from None
+        return await self._dispatcher.call(
+            operation, request, envelope_for(operation, request, self._caller)
+        )
+
+    call.__name__ = operation.name
+    call.__doc__ = operation.doc
+    call.__operation__ = operation  # type: ignore[attr-defined]  # pages bind actions by it
+    return call
+
+
+def envelope_for(operation: Operation, request: Any, caller: str) -> Envelope:
+    """The envelope of a call made now: the outer call's, with what remains of its time.
+
+    A command sent from inside another call gets an id derived from that call, the operation and
+    the arguments, so that a re-run repeats the same request. The first command of an edge call
+    keeps the id the edge was given.
+    """
+    outer = current_call()
+    if outer is None:
+        request_id = new_id()
+        return Envelope(
+            request=request_id, actor=ANONYMOUS, campus="", trace=request_id.hex, caller=caller
+        )
+    envelope = outer.envelope
+    remaining = envelope.deadline_ms
+    if outer.deadline is not None:
+        remaining = max(0, int((outer.deadline - asyncio.get_running_loop().time()) * 1000))
+    request_id = envelope.request
+    if operation.is_command and (outer.operation is not None or outer.unit_done):
+        request_id = derive(request_id, operation.full_name, hash_of(request).hex())
+    elif operation.is_command:
+        outer.unit_done = True
+    return msgspec.structs.replace(
+        envelope, request=request_id, deadline_ms=remaining, caller=caller
+    )

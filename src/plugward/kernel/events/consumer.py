@@ -1,0 +1,265 @@
+"""Consumers 事件处理: one board's reactions to one other board's facts, in order per key.
+
+At least once to the function, once in effect: every unit of work a reaction runs is remembered
+under an id that follows from the event. After its retries an event is parked, visibly, and what
+follows it under the same key waits behind it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from plugward.kit.ids import derive
+from plugward.kit.time import Clock
+
+from ..codec import from_json, pack, to_json
+from ..envelope import Actor, Call, Envelope, calling
+from ..refusals import Refusal, Unavailable
+from ..store.frames import Frame
+from ..store.store import Store
+from .declare import Carried, Reaction
+from .feed import Feed
+
+_log = logging.getLogger("plugward.events")
+ATTEMPTS_MAX = 5
+IN_FLIGHT_MAX = 1_000
+BACK_OFF_S = (0.02, 0.1, 0.5, 1.0)
+UNAVAILABLE_WAIT_S = 1.0
+CURSOR_EVERY = 200
+CURSOR_SECONDS = 5.0
+
+Inject = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Consumer:
+    """One board's ear on one other board."""
+
+    def __init__(
+        self,
+        store: Store,
+        feed: Feed,
+        reactions: tuple[Reaction, ...],
+        *,
+        actor: Actor,
+        inject: Inject,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._feed = feed
+        self._reactions = reactions
+        self._actor = actor
+        self._inject = inject
+        self._clock = clock
+        self._lanes: dict[str, deque[Frame]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unfinished: dict[int, None] = {}
+        self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
+        self._blocked: set[str] = set()
+        self._read_to = 0
+        self._saved = 0
+        self._saved_at = 0.0
+        self._main: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._read_to = self._saved = await self._store.engine.read(self._cursor)
+        self._blocked = await self._store.engine.read(self._parked_keys)
+        self._main = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop reading, let what runs finish, and remember how far it came."""
+        if self._main is not None:
+            self._main.cancel()
+            await asyncio.wait({self._main})
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=5)
+            for task in late:
+                task.cancel()
+        if self._done_to > self._saved:
+            await self._save_cursor()
+
+    @property
+    def lag(self) -> int:
+        """How many frames are known and not yet dealt with."""
+        return self._feed.last_position - self._done_to
+
+    @property
+    def _done_to(self) -> int:
+        return next(iter(self._unfinished)) - 1 if self._unfinished else self._read_to
+
+    async def _run(self) -> None:
+        while True:
+            for frame in await self._feed.after(self._read_to):
+                if any(r.hears(frame.tag, frame.carries) for r in self._reactions):
+                    await self._room.acquire()
+                    self._enqueue(frame)
+                self._read_to = frame.position or self._read_to
+            behind, now = self._done_to - self._saved, asyncio.get_running_loop().time()
+            if behind >= CURSOR_EVERY or (behind and now - self._saved_at >= CURSOR_SECONDS):
+                await self._save_cursor()
+
+    def _enqueue(self, frame: Frame) -> None:
+        self._unfinished[frame.position or 0] = None
+        lane = self._lanes.get(frame.key)
+        if lane is not None:
+            lane.append(frame)
+            return
+        self._lanes[frame.key] = deque([frame])
+        task = asyncio.get_running_loop().create_task(self._drain(frame.key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drain(self, key: str) -> None:
+        lane = self._lanes[key]
+        while lane:
+            frame = lane[0]
+            for reaction in self._reactions:
+                if reaction.hears(frame.tag, frame.carries):
+                    await self._settle(reaction, frame)
+            lane.popleft()
+            self._unfinished.pop(frame.position or 0, None)
+            self._room.release()
+        del self._lanes[key]
+
+    async def _settle(self, reaction: Reaction, frame: Frame) -> None:
+        """Run until it took effect, or park it."""
+        if frame.key in self._blocked:
+            await self._park(reaction, frame, "behind a parked event of the same key", 0)
+            return
+        attempt = 0
+        while True:
+            try:
+                await self.run(reaction, frame)
+            except Unavailable:
+                await asyncio.sleep(UNAVAILABLE_WAIT_S)  # a needed board is away: wait, do not park
+            except Exception as error:  # noqa: BLE001 - the event border: park it, visibly
+                attempt += 1
+                if attempt >= ATTEMPTS_MAX or isinstance(error, Refusal):
+                    await self._park(reaction, frame, _kind_of(error), attempt)
+                    return
+                await asyncio.sleep(BACK_OFF_S[attempt - 1])
+            else:
+                return
+
+    async def run(self, reaction: Reaction, frame: Frame) -> None:
+        """One attempt, as the board itself, caused by the event."""
+        envelope = Envelope(
+            request=derive(frame.id, self._store.board, reaction.name),
+            actor=self._actor,
+            campus=frame.campus,
+            trace=frame.trace,
+            caller=self._store.board,
+        )
+        event = self._event_for(reaction, frame)
+        with calling(Call(envelope, operation=f"on:{reaction.name}", cause=frame.id)):
+            await reaction.function(event, **self._inject(reaction.needs))
+
+    def _event_for(self, reaction: Reaction, frame: Frame) -> Any:
+        if reaction.event is not None:
+            return from_json(frame.body, reaction.event)
+        assert reaction.carrying is not None
+        body = from_json(frame.body, dict[str, Any])
+        found = tuple(
+            from_json(to_json(part), reaction.carrying)
+            for part in _carried(body, reaction.carrying)
+        )
+        return Carried(event=frame.id, tag=frame.tag, items=found)
+
+    # ── parked events ───────────────────────────────────────────────────────────────────────
+    async def _park(self, reaction: Reaction, frame: Frame, error: str, attempts: int) -> None:
+        self._blocked.add(frame.key)
+        _log.warning(
+            "parked %s for %s.%s: %s",
+            frame.tag,
+            self._store.board,
+            reaction.name,
+            error,
+            extra={"trace": frame.trace},
+        )
+        row = {
+            "id": derive(frame.id, "parked", self._store.board, reaction.name),
+            "event": frame.id,
+            "reaction": reaction.name,
+            "source": frame.source,
+            "position": frame.position,
+            "key": frame.key,
+            "frame": pack(frame),
+            "error": error,
+            "attempts": attempts,
+            "state": "parked",
+            "parked_at": self._clock.now(),
+        }
+        await self._store.engine.system(lambda c: _insert_once(c, self._store, row))
+
+    def unblock(self, key: str) -> None:
+        """The last parked event of a key has been dealt with."""
+        self._blocked.discard(key)
+
+    @property
+    def source(self) -> str:
+        return self._feed.board
+
+    def reaction(self, name: str) -> Reaction | None:
+        return next((r for r in self._reactions if r.name == name), None)
+
+    # ── the cursor ──────────────────────────────────────────────────────────────────────────
+    def _cursor(self, connection: Connection) -> int:
+        cursor = self._store.engine.tables.system.cursor
+        found = connection.execute(
+            select(cursor.c.position).where(cursor.c.source == self._feed.board)
+        ).scalar()
+        return int(found or 0)
+
+    def _parked_keys(self, connection: Connection) -> set[str]:
+        parked = self._store.engine.tables.system.parked
+        return set(
+            connection.execute(
+                select(parked.c.key).where(
+                    parked.c.state == "parked", parked.c.source == self._feed.board
+                )
+            ).scalars()
+        )
+
+    async def _save_cursor(self) -> None:
+        position = self._done_to
+        await self._store.engine.system(
+            lambda c: save_cursor(c, self._store, self._feed.board, position)
+        )
+        self._saved, self._saved_at = position, asyncio.get_running_loop().time()
+
+
+def save_cursor(connection: Connection, store: Store, source: str, position: int) -> None:
+    """Remember how far this board has come with another one's facts."""
+    cursor = store.engine.tables.system.cursor
+    done = connection.execute(
+        cursor.update().where(cursor.c.source == source).values(position=position)
+    )
+    if not done.rowcount:
+        connection.execute(cursor.insert().values(source=source, position=position))
+
+
+def _insert_once(connection: Connection, store: Store, row: dict[str, Any]) -> None:
+    parked = store.engine.tables.system.parked
+    there = connection.execute(select(parked.c.id).where(parked.c.id == row["id"])).first()
+    if there is None:
+        connection.execute(parked.insert().values(row))
+
+
+def _carried(body: dict[str, Any], kind: type[Any]) -> list[dict[str, Any]]:
+    """The parts of an event that look like ``kind``: direct fields, or lists of them."""
+    required = {f.encode_name for f in msgspec.structs.fields(kind) if f.required}
+    found = []
+    for value in body.values():
+        for part in value if isinstance(value, list) else (value,):
+            if isinstance(part, dict) and required <= part.keys():
+                found.append(part)
+    return found
+
+
+def _kind_of(error: Exception) -> str:
+    """What went wrong, without any text that could name a patient."""
+    return error.code if isinstance(error, Refusal) else type(error).__name__

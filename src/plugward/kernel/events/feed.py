@@ -1,0 +1,60 @@
+"""Feeds 事件流: committed outbox rows of one board, read by position."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, func, select
+
+from ..store.engine import Engine
+from ..store.frames import Frame, frame_of_row
+from ..store.tables import BoardTables
+
+KEPT = 4_000
+BATCH = 500
+
+
+class Feed:
+    """The outbox of one board. Recent frames are kept at hand, older ones come from the table."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.board = engine.tables.board
+        self._recent: deque[Frame] = deque(maxlen=KEPT)
+        self._news = asyncio.Event()
+        self.last_position = 0
+
+    async def start(self) -> None:
+        """Learn how far the outbox has come, then hear of everything new."""
+        self.last_position = await self._engine.read(self._last)
+        self._engine.listen(self.committed)
+
+    def committed(self, frames: Sequence[Frame]) -> None:
+        """Called on the event loop after each commit, in order."""
+        self._recent.extend(frames)
+        self.last_position = frames[-1].position or self.last_position
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def after(self, position: int) -> Sequence[Frame]:
+        """The next frames after a position; waits until there is one."""
+        while self.last_position <= position:
+            await self._news.wait()
+        if self._recent and (self._recent[0].position or 0) <= position + 1:
+            first = position + 1 - (self._recent[0].position or 0)
+            recent = list(self._recent)
+            return recent[first : first + BATCH]
+        return await self._engine.read(lambda c: read_frames(c, self._engine.tables, position))
+
+    def _last(self, connection: Connection) -> int:
+        outbox = self._engine.tables.system.outbox
+        return connection.execute(select(func.max(outbox.c.position))).scalar() or 0
+
+
+def read_frames(connection: Connection, tables: BoardTables, position: int) -> list[Frame]:
+    """The next batch of committed frames after a position."""
+    outbox = tables.system.outbox
+    rows = connection.execute(
+        select(outbox).where(outbox.c.position > position).order_by(outbox.c.position).limit(BATCH)
+    )
+    return [frame_of_row(row, tables.board) for row in rows]

@@ -1,0 +1,330 @@
+"""The runtime 背板: boards in this process, plugged together and unplugged while others run."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from plugward.kit.ids import new_id
+from plugward.kit.time import Clock, Timer
+
+from .auditlog import AuditLog
+from .board import Board, BoardError
+from .contracts import contract_of, is_contract
+from .dispatch import Dispatcher, LocalEndpoint, Transport
+from .envelope import Actor, Call, Envelope, board_actor, calling
+from .events.consumer import Consumer
+from .events.declare import Job
+from .events.feed import Feed
+from .manifest import Settings
+from .observe.meters import Meters
+from .outside import Outside
+from .proofs import Finding, Proof
+from .refusals import Unavailable
+from .store.databases import Databases
+from .store.store import Store
+from .store.work import Reading
+
+T = TypeVar("T")
+_log = logging.getLogger("plugward.runtime")
+
+
+class Plugged:
+    """A board that is in: its parts as they run."""
+
+    def __init__(self, board: Board, store: Store, actor: Actor, settings: Settings) -> None:
+        self.board = board
+        self.store = store
+        self.actor = actor
+        self.settings = settings
+        self.service: Any = None
+        self.feed = Feed(store.engine)
+        self.consumers: dict[str, Consumer] = {}
+        self.timers: list[Timer] = []
+
+
+class Proven(msgspec.Struct, frozen=True):
+    """A proof and what it found."""
+
+    board: str
+    id: str
+    title: str
+    finding: Finding
+
+
+class Runtime:
+    """Boards of one process over one set of stores."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        clock: Clock,
+        audit: AuditLog,
+        *,
+        transport: Transport = Transport.STRICT,
+        settings: dict[str, dict[str, Any]] | None = None,
+        reacting: bool = True,
+    ) -> None:
+        self.databases = databases
+        self.clock = clock
+        self.audit = audit
+        self.meters = Meters()
+        self.dispatcher = Dispatcher(transport)
+        self.plugged: dict[str, Plugged] = {}
+        self.outside: Outside = _Nowhere()
+        self._settings = settings or {}
+        self._reacting = reacting
+
+    # ── life ────────────────────────────────────────────────────────────────────────────────
+    async def start(self, boards: Iterable[Board]) -> None:
+        """Plug boards in, each after those it needs, then let events and timers run."""
+        await self.audit.start()
+        ordered = in_order(boards)
+        await asyncio.gather(*(self._open(board) for board in ordered))
+        for board in ordered:
+            self._connect(self.plugged[board.name])
+        for plugged in self.plugged.values():
+            await self._begin(plugged)
+
+    async def stop(self) -> None:
+        """Timers first, then reactions, then stores: nothing is cut in half."""
+        for plugged in self.plugged.values():
+            _silence(plugged)
+        for plugged in self.plugged.values():
+            for consumer in plugged.consumers.values():
+                await consumer.stop()
+        await self.audit.stop()
+        for plugged in reversed(self.plugged.values()):
+            await _closed(plugged.service)
+            await plugged.store.engine.stop()
+        self.plugged = {}
+
+    async def plug(self, board: Board) -> None:
+        """Plug one more board in while the others run."""
+        if board.name in self.plugged:
+            raise BoardError(f"{board.name} is plugged in already")
+        await self._open(board)
+        plugged = self.plugged[board.name]
+        self._connect(plugged)
+        await self._begin(plugged)
+        for other in list(self.plugged.values()):
+            if other is not plugged:
+                await self._listen(other, plugged)
+
+    async def unplug(self, name: str) -> None:
+        """Take a board out: callers get *unplugged*, its data stay."""
+        plugged = self.plugged.pop(name)
+        if plugged.board.contract is not None:
+            self.dispatcher.detach(name)
+        _silence(plugged)
+        for consumer in plugged.consumers.values():
+            await consumer.stop()
+        for other in self.plugged.values():
+            consumer = other.consumers.pop(name, None)
+            if consumer is not None:
+                await consumer.stop()
+        self.audit.forget(name)
+        await _closed(plugged.service)
+        await plugged.store.engine.stop()
+
+    async def _open(self, board: Board) -> None:
+        engine = self.databases.engine(board.tables, board.migrations, self.clock.now)
+        await engine.start()
+        store = Store(engine, self.clock)
+        plugged = Plugged(
+            board,
+            store,
+            board_actor(board.name, self._granted(board)),
+            Settings(board.manifest, self._settings.get(board.name)),
+        )
+        self.plugged[board.name] = plugged
+
+    def _granted(self, board: Board) -> frozenset[str]:
+        """What a board may do in its own name: all its own, and the contracts it needs."""
+        return _Permitted(board)
+
+    def _connect(self, plugged: Plugged) -> None:
+        board = plugged.board
+        if board.service is None:
+            return
+        plugged.service = board.service(**self.inject(plugged, board.constructor))
+        if board.contract is not None:
+            self.dispatcher.attach(
+                board.name,
+                LocalEndpoint(
+                    board.name,
+                    plugged.service,
+                    append=self.audit.append,
+                    meters=self.meters,
+                    find_done=plugged.store.answered,
+                ),
+            )
+
+    async def _begin(self, plugged: Plugged) -> None:
+        await plugged.feed.start()
+        self.audit.collect(plugged.feed)
+        for other in list(self.plugged.values()):
+            await self._listen(plugged, other)
+        for job in plugged.board.jobs if self._reacting else ():
+            plugged.timers.append(
+                self.clock.every(job.seconds, lambda job=job: self.run_job(plugged, job))  # type: ignore[misc]  # binds the loop variable
+            )
+        started = getattr(plugged.service, "started", None)
+        if started is not None:
+            await started()
+
+    async def _listen(self, plugged: Plugged, source: Plugged) -> None:
+        name = source.board.name
+        reactions = tuple(
+            r
+            for r in plugged.board.reactions
+            if r.carrying is not None or r.tag.partition(".")[0] == name
+        )
+        if not reactions or not self._reacting or name in plugged.consumers:
+            return
+        consumer = Consumer(
+            plugged.store,
+            source.feed,
+            reactions,
+            actor=plugged.actor,
+            inject=lambda needs: self.inject(plugged, needs),
+            clock=self.clock,
+        )
+        plugged.consumers[name] = consumer
+        await consumer.start()
+
+    async def run_job(self, plugged: Plugged, job: Job) -> None:
+        """Run a timed job as the board itself; an outage is noted and the next turn tries again."""
+        request = new_id()
+        envelope = Envelope(request=request, actor=plugged.actor, campus="", trace=request.hex)
+        with calling(Call(envelope, operation=f"every:{job.name}")):
+            try:
+                await job.function(**self.inject(plugged, job.needs))
+            except Unavailable as away:
+                _log.warning("job %s.%s: %s", plugged.board.name, job.name, away)
+
+    # ── use ─────────────────────────────────────────────────────────────────────────────────
+    def inject(self, plugged: Plugged, needs: dict[str, Any]) -> dict[str, Any]:
+        """Values for parameters, by their types."""
+        return {name: self._value(plugged, name, kind) for name, kind in needs.items()}
+
+    def _value(self, plugged: Plugged, name: str, kind: Any) -> Any:
+        if is_contract(kind):
+            return self.dispatcher.client(kind, caller=plugged.board.name)
+        if isinstance(kind, type):
+            if kind is Store:
+                return plugged.store
+            if kind is Settings:
+                return plugged.settings
+            if kind is Runtime:
+                return self
+            if kind is plugged.board.service or (
+                plugged.service is not None and isinstance(plugged.service, kind)
+            ):
+                return plugged.service
+        if kind is Clock:
+            return self.clock
+        if kind is Outside:
+            return _Lazily(self)
+        raise BoardError(f"{plugged.board.name}: nothing fits the parameter {name}: {kind!r}")
+
+    def client(self, protocol: type[T], *, caller: str = "edge") -> T:
+        """A client of a contract, acting in the current call's name."""
+        contract_of(protocol)
+        return self.dispatcher.client(protocol, caller=caller)
+
+    async def quiet(self, *, patience_s: float = 30.0) -> None:
+        """Wait until every known fact has been dealt with (tests, the end of a simulated day)."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience_s
+        calm = 0
+        while calm < 2:
+            busy = self.lag()
+            calm = 0 if busy else calm + 1
+            if loop.time() > until:
+                raise TimeoutError(f"{busy} events are still waiting")
+            await asyncio.sleep(0 if not busy else 0.002)
+
+    def lag(self) -> int:
+        """How many facts are known and not yet dealt with, over all boards."""
+        waiting = sum(c.lag for p in self.plugged.values() for c in p.consumers.values())
+        return waiting + self.audit.lag
+
+    async def prove(self) -> list[Proven]:
+        """Run the proofs of every board."""
+        found = []
+        for plugged in self.plugged.values():
+            request = new_id()
+            envelope = Envelope(request=request, actor=plugged.actor, campus="", trace=request.hex)
+            for proof in plugged.board.proofs:
+                with calling(Call(envelope, operation="audit")):
+                    finding = await plugged.store.read(_run_proof, proof)
+                found.append(Proven(plugged.board.name, proof.id, proof.title, finding))
+        return found
+
+
+def _run_proof(read: Reading, proof: Proof) -> Finding:
+    return proof.check(read)
+
+
+class _Permitted(frozenset[str]):
+    """The permissions of a board: any operation of itself and of the contracts it needs."""
+
+    def __new__(cls, board: Board) -> "_Permitted":
+        made = super().__new__(cls, board.manifest.permissions)
+        made.boards = frozenset({board.name, *board.manifest.needs})
+        return made
+
+    boards: frozenset[str]
+
+    def __contains__(self, permission: object) -> bool:
+        return str(permission).partition(".")[0] in self.boards
+
+
+class _Nowhere:
+    async def send(self, service: str, body: Any, answer: type[Any]) -> Any:
+        del body, answer
+        raise Unavailable(service, "unplugged")
+
+
+class _Lazily:
+    """The outside as it is at the moment of sending: the hub may be plugged in later."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def send(self, service: str, body: Any, answer: type[Any]) -> Any:
+        return await self._runtime.outside.send(service, body, answer)
+
+
+def _silence(plugged: Plugged) -> None:
+    for timer in plugged.timers:
+        timer.cancel()
+    plugged.timers = []
+
+
+async def _closed(service: Any) -> None:
+    stopping = getattr(service, "stopping", None)
+    if stopping is not None:
+        await stopping()
+
+
+def in_order(boards: Iterable[Board]) -> list[Board]:
+    """Boards after those they need. A cycle of needs is an error that names the boards."""
+    by_name = {board.name: board for board in boards}
+    ordered: dict[str, Board] = {}
+
+    def visit(board: Board, path: tuple[str, ...]) -> None:
+        if board.name in path:
+            raise BoardError(f"these boards need each other: {' → '.join((*path, board.name))}")
+        if board.name not in ordered:
+            for need in board.manifest.needs:
+                if need in by_name:
+                    visit(by_name[need], (*path, board.name))
+            ordered[board.name] = board
+
+    for board in by_name.values():
+        visit(board, ())
+    return list(ordered.values())

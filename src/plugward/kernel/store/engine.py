@@ -1,0 +1,43 @@
+"""Engines 引擎: what a database must be able to do for a board's store."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from .frames import Frame
+from .tables import BoardTables
+from .unit import Unit
+
+T = TypeVar("T")
+OnCommit = Callable[[Sequence[Frame]], None]
+
+
+class Engine(Protocol):
+    """One board's place in one database."""
+
+    tables: BoardTables
+
+    async def start(self) -> None:
+        """Connect and bring the tables to this version."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what is under way and let go of the database."""
+        ...
+
+    async def run(self, unit: Unit) -> Any:
+        """Run a unit as one transaction; its answer, once it is durable."""
+        ...
+
+    async def read(self, function: Callable[[Connection], T]) -> T:
+        """Run a function on a read connection that sees everything committed before now."""
+        ...
+
+    async def system(self, function: Callable[[Connection], T]) -> T:
+        """Run a kernel function (cursors, sequencing, migrations) as one transaction."""
+        ...
+
+    def listen(self, on_commit: OnCommit) -> None:
+        """Be told, on the event loop, of the frames of every committed unit, in order."""
+        ...

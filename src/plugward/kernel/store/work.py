@@ -1,0 +1,312 @@
+"""Units of work 工作单元: the plain data surface a board programs against.
+
+A ``Work`` belongs to one transaction on the board's own tables; it is a plain, synchronous thing,
+so nothing inside it can wait for another board. ``Reading`` is the part that changes nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    and_,
+    select,
+    update,
+)
+from sqlalchemy.sql import Executable
+
+from plugward.kit.ids import derive
+from plugward.kit.time import Instant
+
+from ..envelope import Actor, Call
+from ..message import Event, tag_of
+from ..refusals import ChangedMeanwhile, NotFound, Refusal
+from . import statements
+from .tables import BoardTables
+
+M = TypeVar("M", bound=msgspec.Struct)
+Refuse = type[Refusal] | Callable[[], Refusal]
+Order = str | Sequence[str]
+LIMIT_MAX = 1_000
+
+
+class Unbounded(AssertionError):
+    """A list was asked for without a sensible limit."""
+
+
+class Reading:
+    """Reads of one board's tables, cut to the campuses the caller may see."""
+
+    def __init__(self, connection: Connection, tables: BoardTables, call: Call, now: Instant):
+        self._connection = connection
+        self._tables = tables
+        self._call = call
+        self.now = now
+
+    @property
+    def actor(self) -> Actor:
+        """Who asked. A person's id goes into the documents this unit writes."""
+        return self._call.envelope.actor
+
+    @property
+    def campus(self) -> str:
+        """The campus this call is for."""
+        return self._call.envelope.campus
+
+    def find(
+        self,
+        table: Table,
+        kind: type[M],
+        *where: ColumnElement[bool],
+        limit: int,
+        order_by: Order = (),
+        offset: int = 0,
+        **equals: Any,
+    ) -> tuple[M, ...]:
+        """Rows as messages. ``order_by`` takes column names, ``-name`` for descending.
+
+        A tuple as a value means *any of these*.
+        """
+        if not 1 <= limit <= LIMIT_MAX:
+            raise Unbounded(f"limit {limit} is not between 1 and {LIMIT_MAX}")
+        statement = (
+            self.select(table, kind, *where, **equals)
+            .order_by(*statements.ordering(table, order_by))
+            .limit(limit)
+        )
+        if offset:
+            statement = statement.offset(offset)
+        names = statements.names_for(table, kind)
+        return tuple(
+            kind(**dict(zip(names, row, strict=True))) for row in self._execute(statement)
+        )
+
+    def get(self, table: Table, kind: type[M], key: Any, *, missing: Refuse = NotFound) -> M:
+        """The row with this primary key, or the refusal. A foreign campus's row is missing."""
+        found = self.get_or_none(table, kind, key)
+        if found is None:
+            raise missing()
+        return found
+
+    def get_or_none(self, table: Table, kind: type[M], key: Any) -> M | None:
+        """The row with this primary key, if the caller may see it."""
+        return self.first(table, kind, *statements.key_is(table, key))
+
+    def first(
+        self,
+        table: Table,
+        kind: type[M],
+        *where: ColumnElement[bool],
+        order_by: Order = (),
+        **equals: Any,
+    ) -> M | None:
+        """The first row that fits, if any."""
+        found = self.find(table, kind, *where, limit=1, order_by=order_by, **equals)
+        return found[0] if found else None
+
+    def count(self, table: Table, *where: ColumnElement[bool], **equals: Any) -> int:
+        """How many rows fit."""
+        statement = statements.count(table).where(
+            *where, *statements.equals(table, equals), *self.visible(table)
+        )
+        return int(self._execute(statement).scalar_one())
+
+    def select(
+        self, table: Table, kind: type[M], *where: ColumnElement[bool], **equals: Any
+    ) -> Select[Any]:
+        """A select of the message's columns, cut to the caller's campuses."""
+        return select(*statements.columns_for(table, kind)).where(
+            *where, *statements.equals(table, equals), *self.visible(table)
+        )
+
+    def rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        """Rows of a hand-written select on the board's own tables; bound it with ``limit``.
+
+        Add ``*read.visible(table)`` to its ``where`` for every campus-bound table.
+        """
+        return self._execute(statement).all()
+
+    def visible(self, table: Table) -> tuple[ColumnElement[bool], ...]:
+        """The condition that cuts a campus-bound table to what the caller may see."""
+        actor = self.actor
+        if table.info.get("scope") != "campus" or actor.sees_all:
+            return ()
+        return (table.c.campus.in_(actor.campuses),)
+
+    def _execute(self, statement: Executable, parameters: Any = None) -> Any:
+        return self._connection.execute(statement, parameters)
+
+
+class Work(Reading):
+    """One transaction of one board, with its outbox, its numbers and its state."""
+
+    def __init__(self, connection: Connection, tables: BoardTables, call: Call, now: Instant):
+        super().__init__(connection, tables, call, now)
+        self.published: list[tuple[Event, str]] = []
+
+    # ── rows ────────────────────────────────────────────────────────────────────────────────
+    def insert(self, table: Table, *messages: msgspec.Struct, **extra: Any) -> None:
+        """Add rows; ``extra`` fills columns the messages do not have."""
+        if not messages:
+            return
+        for message in messages:
+            self._may_write(table, extra.get("campus", getattr(message, "campus", None)))
+        rows = [statements.row_of(table, message, extra) for message in messages]
+        self._execute(statements.insert_into(table), rows if len(rows) > 1 else rows[0])
+
+    def insert_new(self, table: Table, message: msgspec.Struct, **extra: Any) -> bool:
+        """Add a row unless its primary key is there already; says whether it was new."""
+        self._may_write(table, extra.get("campus", getattr(message, "campus", None)))
+        row = statements.row_of(table, message, extra)
+        done = self._execute(statements.insert_ignore(table, self._connection.dialect.name), row)
+        return bool(done.rowcount)
+
+    def update(self, table: Table, *, before: M, after: M) -> None:
+        """Write what differs, if the row still is as ``before`` says; else ``ChangedMeanwhile``."""
+        changes = statements.changes(table, before, after)
+        if not changes:
+            return
+        where = [
+            *statements.key_of(table, before),
+            *(statements.same(table.c[name], old) for name, (old, _) in changes.items()),
+            *self.visible(table),
+        ]
+        values = {name: new for name, (_, new) in changes.items()}
+        done = self._execute(update(table).where(*where).values(values))
+        if done.rowcount != 1:
+            raise ChangedMeanwhile
+
+    def set_where(self, table: Table, *where: ColumnElement[bool], **values: Any) -> int:
+        """Update every visible row that fits; says how many. For read copies and sweeps."""
+        if not where:
+            raise Unbounded("an update of a whole table")
+        return int(
+            self._execute(update(table).where(*where, *self.visible(table)).values(values)).rowcount
+        )
+
+    def delete_where(self, table: Table, *where: ColumnElement[bool]) -> int:
+        """Delete visible rows that fit: for drafts and read copies, never for documents."""
+        if not where:
+            raise Unbounded("a delete of a whole table")
+        return int(self._execute(table.delete().where(*where, *self.visible(table))).rowcount)
+
+    def save_copy(self, table: Table, message: msgspec.Struct, **extra: Any) -> None:
+        """Insert or replace a read copy (a row that another board's events feed)."""
+        row = statements.row_of(table, message, extra)
+        self._execute(statements.upsert(table, self._connection.dialect.name), row)
+
+    # ── scarce things ───────────────────────────────────────────────────────────────────────
+    def take(
+        self,
+        table: Table,
+        key: Any,
+        column: str,
+        amount: int,
+        *where: ColumnElement[bool],
+        floor: int = 0,
+        refuse: Refuse,
+    ) -> None:
+        """Take ``amount`` off a number, if at least ``floor`` stays. One conditional write."""
+        self.shift(table, key, {column: -amount}, *where, floors={column: floor}, refuse=refuse)
+
+    def shift(
+        self,
+        table: Table,
+        key: Any,
+        changes: Mapping[str, int],
+        *where: ColumnElement[bool],
+        floors: Mapping[str, int],
+        refuse: Refuse,
+    ) -> None:
+        """Add to several numbers of one row at once, if none falls below its floor."""
+        conditions = [
+            *statements.key_is(table, key),
+            *(
+                statements.raw(table.c[name]) + changes.get(name, 0) >= low
+                for name, low in floors.items()
+            ),
+            *where,
+            *self.visible(table),
+        ]
+        values = {name: statements.raw(table.c[name]) + delta for name, delta in changes.items()}
+        if self._execute(update(table).where(*conditions).values(values)).rowcount != 1:
+            raise refuse()
+
+    def claim(
+        self,
+        table: Table,
+        kind: type[M],
+        *where: ColumnElement[bool],
+        order_by: Order = (),
+        values: Mapping[str, Any],
+        **equals: Any,
+    ) -> M | None:
+        """Hand out the first row that fits to exactly one caller, and set ``values`` on it."""
+        conditions = (*where, *statements.equals(table, equals), *self.visible(table))
+        keys = list(table.primary_key.columns)
+        pick = (
+            select(*keys)
+            .where(*conditions)
+            .order_by(*statements.ordering(table, order_by))
+            .limit(1)
+        )
+        if self._connection.dialect.name != "sqlite":
+            pick = pick.with_for_update(skip_locked=True)
+        row = self._execute(pick).first()
+        if row is None:
+            return None
+        key = and_(*(column == value for column, value in zip(keys, row, strict=True)))
+        done = self._execute(update(table).where(key, *conditions).values(dict(values)))
+        if done.rowcount != 1:
+            raise ChangedMeanwhile
+        return self.get(table, kind, tuple(row))
+
+    def next_number(self, series: str, *, first: int = 1) -> int:
+        """The next number of a series, without gaps: it is given in this very transaction."""
+        return self._counted(self._tables.system.series, "name", series, "value", first)
+
+    def next_numbers(self, series: str, count: int) -> range:
+        """``count`` numbers in a row."""
+        last = self._counted(self._tables.system.series, "name", series, "value", count, step=count)
+        return range(last - count + 1, last + 1)
+
+    def _counted(
+        self, table: Table, key: str, name: str, column: str, first: int, step: int = 1
+    ) -> int:
+        bump = statements.bump(table, key, column, self._connection.dialect.name)
+        values = {"k": name, "first": first, "step": step}
+        if bump.returns:
+            return int(self._execute(bump.statement, values).scalar_one())
+        self._execute(bump.statement, values)
+        value = select(table.c[column]).where(table.c[key] == name)
+        return int(self._execute(value).scalar_one())
+
+    # ── facts ───────────────────────────────────────────────────────────────────────────────
+    def publish(self, event: Event) -> None:
+        """Say that something happened. It leaves with this transaction or not at all."""
+        if type(event).key_of is None:
+            raise TypeError(f"{type(event).__name__} declares no ordering key")
+        self.published.append((event, tag_of(type(event))))
+
+    def derive(self, *parts: object) -> UUID:
+        """An id that follows from this request: the same again when the request is repeated."""
+        return derive(self._call.envelope.request, *parts)
+
+    def next_key_version(self, key: str) -> int:
+        """The next version of an ordering key; writers of one key wait for each other here."""
+        return self._counted(self._tables.system.key, "key", key, "version", 1)
+
+    def _may_write(self, table: Table, campus: str | None) -> None:
+        if table.info.get("scope") == "campus" and not self.actor.sees(campus or ""):
+            raise NotFound
+
+
+def messages(rows: Iterable[Row[Any]], kind: type[M]) -> tuple[M, ...]:
+    """Rows of a hand-written select as messages."""
+    return tuple(kind(**{str(n): v for n, v in row._mapping.items()}) for row in rows)

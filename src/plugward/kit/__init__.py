@@ -1,0 +1,1 @@
+"""Pure building blocks: ids, money, time, messages. No I/O, no hospital."""

@@ -1,0 +1,1 @@
+"""The rack 机架: which boards run where. This release runs them all in one process."""
