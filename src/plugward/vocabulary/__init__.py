@@ -63,6 +63,14 @@ class OrderKind(StrEnum):
     TREATMENT = "treatment"  # 治疗
 
 
+class InsuranceClass(StrEnum):
+    """医保类别: how far the basic medical insurance carries an item."""
+
+    A = "甲"  # 全部纳入
+    B = "乙"  # 个人先行自付一部分
+    C = "丙"  # 自费
+
+
 class ChargeRequest(Message):
     """ "Please price this fact" 计费请求: what happened or was ordered, never what it costs.
 

@@ -9,12 +9,12 @@ after the last place they know.
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
-from uuid import UUID
 
 from plugward.kernel import Conflict, Event, Invalid, Message, NotFound, command, contract, query
 from plugward.kit.message import Plain
 from plugward.kit.money import Money, UnitPrice
 from plugward.kit.time import Instant
+from plugward.vocabulary import InsuranceClass
 
 
 class Domain(StrEnum):
@@ -33,14 +33,6 @@ class Domain(StrEnum):
     FREQUENCY = "frequency"  # 频次
     ROUTE = "route"  # 给药途径
     DIAGNOSIS = "diagnosis"  # 诊断 ICD-10
-
-
-class InsuranceClass(StrEnum):
-    """医保类别."""
-
-    A = "甲"  # 全部纳入
-    B = "乙"  # 个人先行自付一部分
-    C = "丙"  # 自费
 
 
 class InsuranceShare(Message):
@@ -80,10 +72,15 @@ class Draft(Message):
     insurance: InsuranceShare | None = None
     valid_from: Instant | None = None
     valid_to: Instant | None = None
+    replaces_scheduled: bool = False  # also supersede versions that have not taken effect yet
 
 
 class Entry(Message):
-    """One version of one catalogue entry. ``sequence`` is its place in the domain's change log."""
+    """One version of one catalogue entry. ``sequence`` is its place in the domain's change log.
+
+    In force at an instant is the highest version whose ``valid_from`` is not after it, unless that
+    version is retired or its ``valid_to`` has come.
+    """
 
     domain: Domain
     code: Plain
@@ -109,6 +106,16 @@ class Entry(Message):
     def attribute(self, name: str, default: str = "") -> str:
         """The value of one attribute, or ``default``."""
         return next((a.value for a in self.attributes if a.name == name), default)
+
+
+class Retirement(Message):
+    """A request to take an entry out of use from ``at`` on (from now, if none is given)."""
+
+    domain: Domain
+    code: Plain
+    reason: Plain
+    successor: Plain | None = None
+    at: Instant | None = None
 
 
 class EntryPublished(Event, tag="masterdata.entry.published.v1", key="entry.key"):
@@ -158,30 +165,51 @@ class Publication(Message):
 
 
 class EntryNotFound(NotFound):
-    """主数据中没有有效的条目 {code}。"""
+    """主数据中没有有效的条目 {entry}。"""
 
     domain: Domain
-    code: Plain
+    entry: Plain
 
 
 class CodeTaken(Conflict):
-    """收费编码 {code} 已被目录“{domain}”使用。"""
+    """收费编码 {entry} 已被目录“{domain}”使用。"""
 
-    code: Plain
+    entry: Plain
     domain: Domain
 
 
 class EffectiveInThePast(Invalid):
-    """{code} 的新版本不能从过去生效，已计价的不再改变。"""
+    """{entry} 的新版本不能从过去生效，已计价的不再改变。"""
 
-    code: Plain
+    entry: Plain
+
+
+class DraftFault(StrEnum):
+    """What can be wrong with a draft."""
+
+    CODE = "code-malformed"  # 编码格式不对
+    NAME = "name-missing"  # 没有名称
+    TWICE = "code-twice"  # 同一批中重复
+    PRICE_MISSING = "price-missing"  # 收费条目没有价格
+    PRICE_NEGATIVE = "price-negative"  # 价格为负
+    NOT_CHARGED = "domain-not-charged"  # 该目录不收费，却有价格或医保
+    SHARE = "insurance-share"  # 医保比例不在 0 与 1 之间，或补充为负
+    PERIOD = "ends-before-it-starts"  # 失效早于生效
+    TOO_MANY = "too-many"  # 一次超过 1,000 条
 
 
 class InvalidDraft(Invalid):
-    """条目 {code} 不合法：{reason}。"""
+    """条目 {entry} 不合法：{fault}。"""
 
-    code: Plain
-    reason: Plain
+    entry: Plain
+    fault: DraftFault
+
+
+class ScheduledVersion(Conflict):
+    """{entry} 已有 {valid_from} 起生效的新版本；如要取代它，请明确说明。"""
+
+    entry: Plain
+    valid_from: Instant
 
 
 class DifferencesNotSeen(Conflict):
@@ -203,48 +231,41 @@ class MasterData(Protocol):
         ...
 
     @query(permission="masterdata.read", audited=False)
-    async def entry_at(self, domain: Domain, code: str, instant: Instant) -> Entry:
+    async def entry_at(self, domain: Domain, code: Plain, instant: Instant) -> Entry:
         """The version in force at an instant. Refuses with ``EntryNotFound``."""
         ...
 
     @query(permission="masterdata.read", audited=False)
     async def in_force(
-        self, domain: Domain, after_code: str = "", limit: int = 200
+        self, domain: Domain, after_code: Plain = "", limit: int = 200
     ) -> tuple[Entry, ...]:
         """What is in force now, by code, after a code, at most 1,000 entries."""
         ...
 
     @query(permission="masterdata.read", audited=False)
-    async def search(self, domain: Domain, text: str, limit: int = 20) -> tuple[Entry, ...]:
-        """Entries in force now whose code or pinyin initials start with the text, or whose Chinese
-        or English name holds it; the closest first, at most 50."""
+    async def search(self, domain: Domain, text: Plain, limit: int = 20) -> tuple[Entry, ...]:
+        """Entries in force now whose code starts with the text, or whose pinyin initials, Chinese
+        or English name hold it; the closest first, at most 50."""
         ...
 
     @query(permission="masterdata.read", audited=False)
     async def preview(self, domain: Domain, drafts: tuple[Draft, ...]) -> Preview:
         """What publishing these drafts (at most 1,000) would change. Refuses with
-        ``InvalidDraft``, ``CodeTaken`` or ``EffectiveInThePast``."""
+        ``InvalidDraft``, ``CodeTaken``, ``ScheduledVersion`` or ``EffectiveInThePast``."""
         ...
 
     @command(permission="masterdata.publish")
     async def publish(
-        self, domain: Domain, drafts: tuple[Draft, ...], reason: str, seen: str = ""
+        self, domain: Domain, drafts: tuple[Draft, ...], reason: Plain, seen: Plain = ""
     ) -> Publication:
         """Publish drafts as new versions, all or none. More than 20 at once need ``seen``, the
         digest of the ``Preview`` that somebody looked at. Refuses with ``DifferencesNotSeen``,
-        ``InvalidDraft``, ``CodeTaken`` or ``EffectiveInThePast``."""
+        ``InvalidDraft``, ``CodeTaken``, ``ScheduledVersion`` or ``EffectiveInThePast``."""
         ...
 
     @command(permission="masterdata.publish")
-    async def retire(
-        self,
-        domain: Domain,
-        code: str,
-        reason: str,
-        successor: str | None = None,
-        at: Instant | None = None,
-    ) -> Entry:
-        """Take an entry out of use from an instant on (from now, if none is given), by a last
-        version that names its successor. Refuses with ``EntryNotFound`` (also for an unknown
+    async def retire(self, request: Retirement) -> Entry:
+        """Take an entry out of use by a last version that names its successor; versions that were
+        scheduled after it are superseded. Refuses with ``EntryNotFound`` (also for an unknown
         successor) or ``EffectiveInThePast``."""
         ...
