@@ -1,7 +1,6 @@
 """The test bench 试验台: one board with a clock, an outbox, the fakes of others, both transports."""
 
 import os
-import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
@@ -85,7 +84,7 @@ class Bench:
         self._published: list[Frame] = []
         self.statements: list[str] = []
         self.runtime = Runtime(
-            Databases(_location(database or database_under_test())),
+            Databases(self._location(database or database_under_test())),
             self.clock,
             AuditLog(None, self.clock),
             transport=transport,
@@ -109,12 +108,20 @@ class Bench:
             for reaction in self.board.reactions:
                 if reaction.hears(frame.tag, frame.carries):
                     await consumer.run(reaction, frame)
+        await self.settle()
 
     async def tick(self) -> None:
         """Run every timed job of the board once, as its timer would."""
         plugged = await self.ready()
         for job in self.board.jobs:
             await self.runtime.run_job(plugged, job)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """On a server database: wait until what is committed has its position."""
+        settle = getattr(self.runtime.plugged[self.board.name].store.engine, "settle", None)
+        if settle is not None:
+            await settle()
 
     def published(self, kind: type[E]) -> list[E]:
         """The facts of this kind the board has published, oldest first."""
@@ -214,6 +221,15 @@ class Bench:
             clock=self.clock,
         )
 
+    def _location(self, database: str) -> str | Path:
+        """``file`` is a folder that goes when the bench goes; anything else as it is."""
+        if database != "file":
+            return database
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="plugward-bench-", ignore_cleanup_errors=True
+        )
+        return Path(self._folder.name)
+
     def _count_statements(self, plugged: Plugged) -> None:
         engine = getattr(plugged.store.engine, "_engine", None)
         target = getattr(engine, "sync_engine", engine)
@@ -250,10 +266,13 @@ class _BenchClient:
         async def call(*args: Any, **kwargs: Any) -> Any:
             await self._bench.ready()
             client: Any = self._bench.runtime.client(self._contract.protocol)
-            if current_call() is not None:
-                return await getattr(client, name)(*args, **kwargs)
-            with acting_as(self._bench.actor):
-                return await getattr(client, name)(*args, **kwargs)
+            try:
+                if current_call() is not None:
+                    return await getattr(client, name)(*args, **kwargs)
+                with acting_as(self._bench.actor):
+                    return await getattr(client, name)(*args, **kwargs)
+            finally:
+                await self._bench.settle()
 
         return call
 
@@ -263,14 +282,6 @@ def close_benches() -> None:
     for bench in list(_OPEN):
         bench.abandon()
     _OPEN.clear()
-
-
-def _location(database: str) -> str | Path:
-    if database == "file":
-        folder = Path(tempfile.mkdtemp(prefix="plugward-bench-"))
-        weakref.finalize(folder, shutil.rmtree, folder, ignore_errors=True)
-        return folder
-    return database
 
 
 def _frame(event: Event, id: UUID, clock: ManualClock, campus: str) -> Frame:

@@ -44,11 +44,15 @@ def steps_of(package: str) -> tuple[Step, ...]:
 
 
 def bring_up(
-    connection: Connection, tables: BoardTables, now: Instant, steps: tuple[Step, ...] = ()
+    connection: Connection,
+    tables: BoardTables,
+    now: Instant,
+    steps: tuple[Step, ...] = (),
+    schema: str | None = None,
 ) -> None:
     """Create what is missing on an empty store, or run what is pending on an older one."""
     journal = tables.system.migration
-    fresh = not inspect(connection).has_table(journal.name)
+    fresh = not inspect(connection).has_table(journal.name, schema=schema)
     if fresh:
         tables.metadata.create_all(connection)
         _note(connection, journal, 0, "baseline", now)

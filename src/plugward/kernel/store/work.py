@@ -34,6 +34,7 @@ M = TypeVar("M", bound=msgspec.Struct)
 Refuse = type[Refusal] | Callable[[], Refusal]
 Order = str | Sequence[str]
 LIMIT_MAX = 1_000
+CLAIMS_MAX = 100
 
 
 class Unbounded(AssertionError):
@@ -83,9 +84,7 @@ class Reading:
         if offset:
             statement = statement.offset(offset)
         names = statements.names_for(table, kind)
-        return tuple(
-            kind(**dict(zip(names, row, strict=True))) for row in self._execute(statement)
-        )
+        return tuple(kind(**dict(zip(names, row, strict=True))) for row in self._execute(statement))
 
     def get(self, table: Table, kind: type[M], key: Any, *, missing: Refuse = NotFound) -> M:
         """The row with this primary key, or the refusal. A foreign campus's row is missing."""
@@ -250,22 +249,19 @@ class Work(Reading):
         """Hand out the first row that fits to exactly one caller, and set ``values`` on it."""
         conditions = (*where, *statements.equals(table, equals), *self.visible(table))
         keys = list(table.primary_key.columns)
-        pick = (
-            select(*keys)
-            .where(*conditions)
-            .order_by(*statements.ordering(table, order_by))
-            .limit(1)
-        )
-        if self._connection.dialect.name != "sqlite":
-            pick = pick.with_for_update(skip_locked=True)
-        row = self._execute(pick).first()
-        if row is None:
-            return None
-        key = and_(*(column == value for column, value in zip(keys, row, strict=True)))
-        done = self._execute(update(table).where(key, *conditions).values(dict(values)))
-        if done.rowcount != 1:
-            raise ChangedMeanwhile
-        return self.get(table, kind, tuple(row))
+        order = statements.ordering(table, order_by)
+        pick = select(*keys).where(*conditions).order_by(*order).limit(1)
+        for _ in range(CLAIMS_MAX):
+            row = self._execute(pick).first()
+            if row is None:
+                return None
+            key = and_(*(column == value for column, value in zip(keys, row, strict=True)))
+            done = self._execute(update(table).where(key, *conditions).values(dict(values)))
+            if done.rowcount == 1:
+                return self.get(table, kind, tuple(row))
+            # Somebody was quicker with this row; look again. (Skipping locked rows instead would
+            # answer "nothing left" while another transaction may still give its row back.)
+        raise ChangedMeanwhile
 
     def next_number(self, series: str, *, first: int = 1) -> int:
         """The next number of a series, without gaps: it is given in this very transaction."""

@@ -1,0 +1,265 @@
+"""Server databases: PostgreSQL and the MySQL face (MariaDB, TDSQL), under SQLAlchemy Core.
+
+Each unit is one transaction, run by ``run_sync`` on the async driver. Outbox rows are inserted
+without a position; the sequencer numbers what is committed, so that a transaction that commits
+late is never passed over by a reader's cursor.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ..refusals import AlreadyThere, Refusal, Unavailable
+from .engine import OnCommit
+from .frames import Frame, frame_of_row
+from .migrations import Step, bring_up
+from .tables import BoardTables
+from .unit import Done, Unit
+
+T = TypeVar("T")
+_log = logging.getLogger("plugward.store")
+POOL_MAX = 8
+ATTEMPTS_MAX = 8
+NUMBERED_AT_ONCE = 500
+LOOK_EVERY_S = 1.0  # for rows that another process committed
+RARE = "𠮷𡈽 €"  # outside the basic plane: must survive the round trip
+_DRIVERS = {
+    "postgresql": "postgresql+asyncpg",
+    "mysql": "mysql+asyncmy",
+    "mariadb": "mysql+asyncmy",
+}
+_RETRIED = ("40001", "40P01", "1213", "1205")  # serialisation failure, deadlock, lock time-out
+
+
+class ServerEngine:
+    """One board's schema (PostgreSQL) or database (MySQL)."""
+
+    def __init__(
+        self,
+        tables: BoardTables,
+        url: str,
+        *,
+        now: Callable[[], Any],
+        steps: tuple[Step, ...] = (),
+    ) -> None:
+        self.tables = tables
+        self._url = _with_driver(make_url(url))
+        self._now = now
+        self._steps = steps
+        self._listener: OnCommit = _deaf
+        self._wake = asyncio.Event()
+        self._sequencer: asyncio.Task[None] | None = None
+        self._started = False
+
+    @property
+    def schema(self) -> str:
+        """Where this board's tables are: a prefix keeps several hospitals apart on one server."""
+        prefix = self._url.query.get("prefix", "")
+        return f"{prefix}{self.tables.board}"
+
+    async def start(self) -> None:
+        await self._make_schema()
+        self._engine = self._create()
+        async with self._engine.begin() as connection:
+            await connection.run_sync(
+                lambda c: bring_up(c, self.tables, self._now(), self._steps, self.schema)
+            )
+            await self._check_characters(connection)
+        self._wake = asyncio.Event()
+        self._wake.set()
+        self._numbering = asyncio.Lock()
+        self._sequencer = asyncio.get_running_loop().create_task(self._sequence())
+        self._started = True
+
+    async def stop(self) -> None:
+        if not self._started:
+            return
+        self._started = False
+        if self._sequencer is not None:
+            self._sequencer.cancel()
+            await asyncio.wait({self._sequencer})
+        await self._engine.dispose()
+
+    def listen(self, on_commit: OnCommit) -> None:
+        self._listener = on_commit
+
+    async def run(self, unit: Unit) -> Any:
+        try:
+            done: Done = await self._transaction(unit.run)
+        except Refusal:
+            # A copy of this very request may have been quicker: then its answer is ours too.
+            earlier = await self.read(unit.earlier)
+            if earlier is None:
+                raise
+            done = earlier
+        if done.frames:
+            self._wake.set()
+        return done.answer
+
+    async def system(self, function: Callable[[Connection], T]) -> T:
+        result: T = await self._transaction(function)
+        return result
+
+    async def read(self, function: Callable[[Connection], T]) -> T:
+        if not self._started:
+            raise Unavailable(self.tables.board, "stopped")
+        try:
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(function)
+        except (OperationalError, InterfaceError, OSError) as error:
+            raise Unavailable(self.tables.board, "storage") from error
+
+    # ── transactions ────────────────────────────────────────────────────────────────────────
+    async def _transaction(self, run: Callable[[Connection], Any]) -> Any:
+        if not self._started:
+            raise Unavailable(self.tables.board, "stopped")
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                async with self._engine.begin() as connection:
+                    return await connection.run_sync(run)
+            except IntegrityError as error:
+                # Two copies of one request at once: the other one has committed, ask again.
+                if attempt == ATTEMPTS_MAX:
+                    raise AlreadyThere from error
+            except DBAPIError as error:
+                if _code(error) not in _RETRIED or attempt == ATTEMPTS_MAX:
+                    raise Unavailable(self.tables.board, "storage") from error
+            except OSError as error:
+                raise Unavailable(self.tables.board, "storage") from error
+            await asyncio.sleep(0.002 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    # ── the sequencer ───────────────────────────────────────────────────────────────────────
+    async def _sequence(self) -> None:
+        """Number committed outbox rows; the counter's row is the lease between processes."""
+        while True:
+            try:
+                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                await self.settle()
+            except (DBAPIError, OSError, Unavailable) as error:
+                _log.warning("%s: numbering waits: %s", self.tables.board, type(error).__name__)
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    async def settle(self) -> None:
+        """Number and hand on everything that is committed now."""
+        async with self._numbering:
+            while frames := await self._number():
+                self._listener(frames)
+
+    async def _number(self) -> Sequence[Frame]:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(self._number_batch)
+
+    def _number_batch(self, connection: Connection) -> list[Frame]:
+        system = self.tables.system
+        outbox, series = system.outbox, system.series
+        lease = select(series.c.value).where(series.c.name == _POSITION).with_for_update()
+        position = connection.execute(lease).scalar()
+        if position is None:
+            connection.execute(series.insert().values(name=_POSITION, value=0))
+            position = 0
+        rows = connection.execute(
+            select(outbox)
+            .where(outbox.c.position.is_(None))
+            .order_by(outbox.c.recorded_at, outbox.c.id)
+            .limit(NUMBERED_AT_ONCE)
+        )
+        frames = _in_key_order([frame_of_row(row, self.tables.board) for row in rows])
+        if not frames:
+            return []
+        numbered = [
+            msgspec.structs.replace(frame, position=position + index)
+            for index, frame in enumerate(frames, start=1)
+        ]
+        connection.execute(
+            update(outbox).where(outbox.c.id == bindparam("of")).values(position=bindparam("to")),
+            [{"of": frame.id, "to": frame.position} for frame in numbered],
+        )
+        connection.execute(
+            update(series).where(series.c.name == _POSITION).values(value=numbered[-1].position)
+        )
+        return numbered
+
+    # ── set-up ──────────────────────────────────────────────────────────────────────────────
+    def _create(self) -> AsyncEngine:
+        url = _without(self._url, "prefix")
+        options: dict[str, Any] = {}
+        if url.get_backend_name() == "postgresql":
+            options["execution_options"] = {"schema_translate_map": {None: self.schema}}
+        else:
+            url = url.set(database=self.schema)
+            options["connect_args"] = {"charset": "utf8mb4"}
+        return create_async_engine(
+            url,
+            pool_size=1,
+            max_overflow=POOL_MAX - 1,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+            **options,
+        )
+
+    async def _make_schema(self) -> None:
+        url = _without(self._url, "prefix")
+        postgresql = url.get_backend_name() == "postgresql"
+        engine = create_async_engine(url if postgresql else url.set(database=None))
+        statement = (
+            f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"'
+            if postgresql
+            else f"CREATE DATABASE IF NOT EXISTS `{self.schema}` "
+            "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        )
+        try:
+            async with engine.begin() as connection:
+                await connection.execute(text(statement))
+        except IntegrityError:
+            pass  # another board's process made it at this very moment
+        finally:
+            await engine.dispose()
+
+    async def _check_characters(self, connection: AsyncConnection) -> None:
+        """A rare character must survive: bare MySQL defaults lose Chinese names."""
+        found = (await connection.execute(select(bindparam("t", RARE)))).scalar()
+        if found != RARE:
+            raise Unavailable(self.tables.board, "storage")
+
+
+_POSITION = "sys:position"
+
+
+def _in_key_order(frames: list[Frame]) -> list[Frame]:
+    """Keep the overall order, but within each key follow the versions the writers took."""
+    by_key: dict[str, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        by_key[frame.key].append(frame)
+    queues = {key: iter(sorted(fs, key=lambda f: f.key_version)) for key, fs in by_key.items()}
+    return [next(queues[frame.key]) for frame in frames]
+
+
+def _code(error: DBAPIError) -> str:
+    cause: Any = error.orig
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    return str(state) if state else str(cause.args[0] if cause and cause.args else "")
+
+
+def _with_driver(url: URL) -> URL:
+    return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+
+
+def _without(url: URL, name: str) -> URL:
+    return url.difference_update_query([name])
+
+
+def _deaf(frames: Sequence[Frame]) -> None:
+    del frames

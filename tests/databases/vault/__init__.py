@@ -1,0 +1,1 @@
+"""Vault: a small board that needs every promise of the store."""
