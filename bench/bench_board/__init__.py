@@ -1,0 +1,1 @@
+"""Probe: a board that only measures the kernel."""
