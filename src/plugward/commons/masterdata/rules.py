@@ -9,7 +9,7 @@ from hashlib import blake2b
 import msgspec
 from pypinyin import Style, lazy_pinyin
 
-from plugward.kit.money import ZERO
+from plugward.kit.money import ZERO, UnitPrice
 from plugward.kit.time import Instant
 
 from .contract import (
@@ -115,11 +115,14 @@ def difference(draft: Draft, latest: Entry | None) -> Difference:
 
 
 def _shown(value: object) -> str:
+    """One side of a difference as a person reads it."""
     if value is None or value == ():
         return ""
-    if isinstance(value, str):
-        return value[:_SHOWN_MAX]
-    return msgspec.json.encode(value, decimal_format="string").decode()[:_SHOWN_MAX]
+    if isinstance(value, tuple):
+        return "; ".join(f"{a.name}={a.value}" for a in value)[:_SHOWN_MAX]
+    if isinstance(value, str | UnitPrice):
+        return str(value)[:_SHOWN_MAX]
+    return msgspec.json.encode(value).decode()[:_SHOWN_MAX]
 
 
 def digest_of(differences: Iterable[Difference]) -> str:
