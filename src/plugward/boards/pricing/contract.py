@@ -38,6 +38,7 @@ class ChargeState(StrEnum):
 class CancelReason(StrEnum):
     ORDER_WITHDRAWN = "order-withdrawn"  # 医嘱撤回
     APPOINTMENT_CANCELLED = "appointment-cancelled"  # 退号
+    PRICE_CORRECTED = "price-corrected"  # 价格版本迟到，按应有版本重计
 
 
 class Charge(Message):

@@ -144,7 +144,7 @@ class Difference(Message):
 
     code: Plain
     change: Change
-    fields: tuple[FieldChange, ...]
+    changes: tuple[FieldChange, ...]
 
 
 class Preview(Message):

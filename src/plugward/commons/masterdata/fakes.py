@@ -91,7 +91,7 @@ class FakeMasterData(MasterData):
             [
                 entry_of(domain, draft, latest, draft.valid_from or self.now)
                 for draft, latest in pairs
-                if latest is None or difference(draft, latest).fields
+                if latest is None or difference(draft, latest).changes
             ],
         )
         return Publication(

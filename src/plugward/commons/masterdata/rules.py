@@ -102,7 +102,7 @@ def _is_share(share: InsuranceShare) -> bool:
 def difference(draft: Draft, latest: Entry | None) -> Difference:
     """A draft against the latest version of its entry."""
     if latest is None:
-        return Difference(code=draft.code, change=Change.NEW, fields=())
+        return Difference(code=draft.code, change=Change.NEW, changes=())
     fields = tuple(
         FieldChange(field=name, before=_shown(old), after=_shown(new))
         for name in _COMPARED
@@ -111,7 +111,7 @@ def difference(draft: Draft, latest: Entry | None) -> Difference:
     change = Change.CHANGED if fields else Change.UNCHANGED
     if latest.is_retired:
         change = Change.REVIVED
-    return Difference(code=draft.code, change=change, fields=fields)
+    return Difference(code=draft.code, change=change, changes=fields)
 
 
 def _shown(value: object) -> str:

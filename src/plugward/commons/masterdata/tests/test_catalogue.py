@@ -32,7 +32,7 @@ from plugward.kernel.refusals import NotAllowed
 from plugward.kernel.testing import TRANSPORTS, Bench
 from plugward.kit.ids import new_id
 from plugward.kit.money import Money, UnitPrice
-from plugward.kit.time import hospital_time
+from plugward.kit.time import Instant, hospital_time
 from plugward.vocabulary import InsuranceClass
 
 MONDAY = hospital_time("2026-03-02 08:00")
@@ -68,7 +68,7 @@ async def publish(bench: Bench, *drafts: Draft, domain: Domain = Domain.DRUG) ->
     await bench.client(MasterData).publish(domain, drafts, "物价委员会决定")
 
 
-async def price_at(bench: Bench, instant: object) -> str:
+async def price_at(bench: Bench, instant: Instant) -> str:
     entry = await bench.client(MasterData).entry_at(Domain.DRUG, "D0034", instant)
     return str(entry.price)
 
@@ -187,7 +187,7 @@ async def test_a_bulk_import_must_have_been_looked_at(bench: Bench) -> None:
 
     again = await master.preview(Domain.DRUG, drafts)
     [changed] = [d for d in again.differences if d.change is Change.CHANGED]
-    assert [(f.field, f.before, f.after) for f in changed.fields] == [("price", "1.00", "11.76")]
+    assert [(f.field, f.before, f.after) for f in changed.changes] == [("price", "1.00", "11.76")]
     done = await master.publish(Domain.DRUG, drafts, "导入", again.digest)
     assert (len(done.published), done.unchanged) == (len(drafts), 0)
     await bench.prove()
