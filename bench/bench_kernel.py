@@ -9,17 +9,17 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from bench_board.board import board
+from bench_board.contract import Line, Probe
+
 from plugward.kernel.auditlog import AuditLog
 from plugward.kernel.clock import SystemClock
 from plugward.kernel.dispatch import Transport
 from plugward.kernel.envelope import acting_as
 from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.databases import Databases
-from plugward.kernel.testing import test_actor
+from plugward.kernel.testing import a_tester
 from plugward.kit.ids import new_id
-
-from bench_board.board import board
-from bench_board.contract import Line, Probe
 
 
 async def timed(count: int, call: Callable[[], Awaitable[object]]) -> float:
@@ -56,12 +56,12 @@ async def measure(transport: Transport) -> None:
         )
         await runtime.start([board])
         probe = runtime.client(Probe)
-        with acting_as(test_actor()):
+        with acting_as(a_tester()):
             per_query = await timed(5_000, lambda: probe.echo(7))
         print(f"{transport}: dispatch of a query      {per_query * 1e6:8.1f} µs")
 
         async def sign() -> None:
-            with acting_as(test_actor()):
+            with acting_as(a_tester()):
                 lines = tuple(Line(id=new_id(), item=f"D{n:04}", quantity=n) for n in range(5))
                 await probe.sign(new_id(), lines)
 
@@ -69,20 +69,20 @@ async def measure(transport: Transport) -> None:
         print(f"{transport}: sign 5 lines, 1 in flight  {await rate(500, 1, sign):8.0f} /s")
 
         async def read() -> None:
-            with acting_as(test_actor()):
+            with acting_as(a_tester()):
                 await probe.line(known)
 
         known = new_id()
-        with acting_as(test_actor()):
+        with acting_as(a_tester()):
             await probe.sign(new_id(), (Line(id=known, item="D1", quantity=1),))
         print(f"{transport}: read one row, 8 in flight  {await rate(8_000, 8, read):8.0f} /s")
 
         await runtime.quiet()
         heard = runtime.plugged["probe"].service.heard
-        with acting_as(test_actor()):
+        with acting_as(a_tester()):
             started = time.perf_counter()
             for _ in range(40):
-                with acting_as(test_actor()):
+                with acting_as(a_tester()):
                     await probe.say(500)
             await runtime.quiet()
             seconds = time.perf_counter() - started

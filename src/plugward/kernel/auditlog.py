@@ -215,6 +215,11 @@ class AuditLog:
             ).fetchall()
         return [AuditEntry(r[0], r[1], r[2], json.loads(r[3]), r[4]) for r in rows]
 
+    def count(self) -> int:
+        """How many entries there are."""
+        with self._lock:
+            return int(self._db.execute("SELECT count(*) FROM audit_entry").fetchone()[0])
+
     def has_request(self, request: UUID) -> bool:
         """Whether a command with this request id is in the log."""
         with self._lock:

@@ -42,7 +42,7 @@ class Board:
         proofs: Sequence[Any] = (),
         interop: Sequence[Any] = (),
     ) -> None:
-        module = sys._getframe(1).f_globals["__name__"]  # noqa: SLF001 - the board is where it is made
+        module = sys._getframe(1).f_globals["__name__"]
         self.package = module.rpartition(".")[0]
         self.folder = Path(sys.modules[module].__file__ or "").parent
         self.manifest: Manifest = read_manifest(self.folder / "board.toml")

@@ -138,7 +138,7 @@ class LocalEndpoint:
             return await getattr(self._service, operation.name)(*msgspec.structs.astuple(request))
         except (Refusal, Unavailable, Fault, asyncio.CancelledError, TimeoutError):
             raise
-        except Exception as error:  # noqa: BLE001 - the transport border: nothing foreign crosses
+        except Exception as error:
             raise _mapped(error, operation, envelope) from error
 
     async def _noted(

@@ -32,6 +32,7 @@ class Viewer(msgspec.Struct, frozen=True):
     department: str
     language: str
     now: Instant
+    workplace: str = ""
 
     def may(self, permission: str) -> bool:
         return permission in self.permissions

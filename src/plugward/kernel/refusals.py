@@ -29,6 +29,8 @@ class Refusal(Exception):  # noqa: N818 - refusals finish the sentence "refused 
             for name, annotation in vars(base).get("__annotations__", {}).items():
                 if "ClassVar" not in str(annotation):
                     names[name] = annotation
+        if taken := names.keys() & {"code", "kind", "board", "values", "args"}:
+            raise TypeError(f"{cls.__name__}: a refusal's field may not be called {taken}")
         cls.fields_type = msgspec.defstruct(cls.__name__, list(names.items()), kw_only=True)
         super().__init_subclass__()
 

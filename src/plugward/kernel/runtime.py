@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from typing import Any, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -18,6 +19,7 @@ from .envelope import Actor, Call, Envelope, board_actor, calling
 from .events.consumer import Consumer
 from .events.declare import Job
 from .events.feed import Feed
+from .events.parked import Parked, list_parked, replay, skip
 from .manifest import Settings
 from .observe.meters import Meters
 from .outside import Outside
@@ -251,6 +253,22 @@ class Runtime:
         """How many facts are known and not yet dealt with, over all boards."""
         waiting = sum(c.lag for p in self.plugged.values() for c in p.consumers.values())
         return waiting + self.audit.lag
+
+    async def parked(self) -> tuple[Parked, ...]:
+        """Every event that waits for a person, over all boards."""
+        return tuple(
+            p for plugged in self.plugged.values() for p in await list_parked(plugged.store)
+        )
+
+    async def replay_parked(self, board: str, parked: UUID, *, by: str) -> None:
+        """Handle a parked event now. Raises ``StillFailing`` if it cannot be handled yet."""
+        plugged = self.plugged[board]
+        await replay(plugged.store, plugged.consumers, parked, by)
+
+    async def skip_parked(self, board: str, parked: UUID, *, by: str, reason: str) -> None:
+        """Leave a parked event out for good."""
+        plugged = self.plugged[board]
+        await skip(plugged.store, plugged.consumers, parked, by=by, reason=reason)
 
     async def prove(self) -> list[Proven]:
         """Run the proofs of every board."""

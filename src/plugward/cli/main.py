@@ -1,0 +1,124 @@
+"""``plugward``: the verbs, with nothing heavy imported before it is needed."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="plugward",
+    help="Plugward 插板式智慧医院: run, watch and extend a hospital of boards.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+demo = typer.Typer(help="The demo hospital 演示医院.", no_args_is_help=True)
+events = typer.Typer(help="Parked events 滞留事件: list, replay, skip.", no_args_is_help=True)
+app.add_typer(demo, name="demo")
+app.add_typer(events, name="events")
+
+Data = Annotated[Path, typer.Option("--data", help="The hospital's data folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+DEFAULT_DATA = Path("plugward-data")
+
+
+def _run(module: str, function: str, *args: Any, **kwargs: Any) -> None:
+    """Import a verb's module and run it; its answer is the exit code."""
+    raise typer.Exit(getattr(import_module(f"plugward.cli.{module}"), function)(*args, **kwargs))
+
+
+@app.command()
+def up(
+    data: Data = DEFAULT_DATA,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Portal port.")] = 8000,
+    mllp_port: Annotated[int, typer.Option(help="HL7 v2 port (MLLP).")] = 2575,
+    demo: Annotated[
+        bool, typer.Option("--demo/--no-demo", help="Demo hospital with a simulated day.")
+    ] = True,
+    speed: Annotated[float, typer.Option(help="How fast the demo's day runs.")] = 1.0,
+) -> None:
+    """Start the hospital in this process. Ctrl-C stops it cleanly."""
+    _run("up", "up", data=data, host=host, port=port, mllp_port=mllp_port, demo=demo, speed=speed)
+
+
+@app.command()
+def audit(data: Data = DEFAULT_DATA, json: Json = False) -> None:
+    """Prove the hospital's invariants: money, stock, records, messages, the audit chain."""
+    _run("audit", "audit", data=data, as_json=json)
+
+
+@app.command()
+def day(
+    visits: Annotated[int, typer.Option(help="How many visits.")] = 200,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same day.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Keep the data here; else a fresh folder.")
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(help="Simulated seconds a real second; 0 is as fast as it goes.")
+    ] = 0.0,
+    json: Json = False,
+) -> None:
+    """Run a simulated hospital day through the real contracts, then audit it."""
+    _run("day", "day", visits=visits, seed=seed, data=data, speed=speed, as_json=json)
+
+
+@app.command()
+def check(
+    board: Annotated[str | None, typer.Argument(help="A board's name; all without.")] = None,
+    json: Json = False,
+    manifests: Annotated[bool, typer.Option(help="Only the manifests (fast).")] = False,
+) -> None:
+    """Check boards against the rules every board promises to keep, and print their grade."""
+    _run("check", "check", board=board, as_json=json, manifests=manifests)
+
+
+@app.command("new-board")
+def new_board(
+    name: Annotated[str, typer.Argument(help="Lower-case name, such as lost_property.")],
+    folder: Annotated[Path, typer.Option("--in", help="Where to make it.")] = Path(),
+    title: Annotated[str, typer.Option(help="Its Chinese title.")] = "新插板",
+) -> None:
+    """Write a new board that passes every check at once."""
+    _run("new_board", "new_board", name=name, folder=folder, title=title)
+
+
+@demo.command("logins")
+def demo_logins(data: Data = DEFAULT_DATA) -> None:
+    """Print the demo log-ins of a data folder."""
+    _run("demo", "logins", data=data)
+
+
+@events.command("list")
+def events_list(data: Data = DEFAULT_DATA, json: Json = False) -> None:
+    """List what could not be handled and waits for a person."""
+    _run("events", "list_parked", data=data, as_json=json)
+
+
+@events.command("replay")
+def events_replay(parked: str, data: Data = DEFAULT_DATA) -> None:
+    """Try a parked event again (the hospital must be stopped; the portal does it live)."""
+    _run("events", "resolve", parked=parked, data=data, skip=False, reason="")
+
+
+@events.command("skip")
+def events_skip(
+    parked: str, reason: Annotated[str, typer.Option(help="Why.")], data: Data = DEFAULT_DATA
+) -> None:
+    """Leave a parked event out for good, with a reason."""
+    _run("events", "resolve", parked=parked, data=data, skip=True, reason=reason)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from plugward import __version__
+
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """The entry point of the ``plugward`` command."""
+    app()

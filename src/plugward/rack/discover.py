@@ -1,0 +1,37 @@
+"""Discovery 发现: built-in and installed boards are found the same way, by entry point."""
+
+import logging
+from importlib.metadata import EntryPoint, entry_points
+
+import msgspec
+
+from plugward.kernel.board import Board, load_board
+
+GROUP = "plugward.boards"
+_log = logging.getLogger("plugward.rack")
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The boards that could be loaded, and the others with the reason in one sentence."""
+
+    boards: tuple[Board, ...]
+    broken: dict[str, str]
+
+
+def board_entries() -> dict[str, EntryPoint]:
+    """Every installed board by name."""
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def discover(only: frozenset[str] | None = None) -> Found:
+    """Load every installed board. One that cannot be loaded never keeps the others out."""
+    boards, broken = [], {}
+    for name, entry in sorted(board_entries().items()):
+        if only is not None and name not in only:
+            continue
+        try:
+            boards.append(load_board(entry.value))
+        except (ImportError, TypeError, ValueError, AttributeError) as error:
+            broken[name] = f"{type(error).__name__}: {error}"
+            _log.error("board %s could not be loaded: %s", name, broken[name])
+    return Found(tuple(boards), broken)

@@ -1,0 +1,67 @@
+"""The embedded shape 单进程形态: every board in this process, SQLite files under one folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from plugward.kernel.auditlog import AuditLog
+from plugward.kernel.clock import SystemClock
+from plugward.kernel.dispatch import Transport
+from plugward.kernel.runtime import Runtime
+from plugward.kernel.store.databases import Databases
+from plugward.kit.time import Clock
+
+from .discover import Found, discover
+from .folder import DataFolder, HospitalSettings
+
+Progress = Callable[[str], None]
+
+
+class Embedded:
+    """One hospital in one process."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        *,
+        clock: Clock | None = None,
+        only: frozenset[str] | None = None,
+        extra: dict[str, dict[str, Any]] | None = None,
+        reacting: bool = True,
+    ) -> None:
+        self.folder = folder
+        self.hospital: HospitalSettings = folder.settings()
+        self.clock: Clock = clock or SystemClock()
+        self.found: Found = discover(only)
+        location: Path | str = self.hospital.database or folder.boards
+        self.runtime = Runtime(
+            Databases(location),
+            self.clock,
+            AuditLog(folder.audit / "audit.sqlite", self.clock),
+            transport=Transport.STRICT,
+            settings=self._board_settings(extra or {}),
+            reacting=reacting,
+        )
+
+    def _board_settings(self, extra: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """The file's settings, then what the command line adds, for boards that declare them."""
+        declared = {board.name: board.manifest.settings for board in self.found.boards}
+        merged = {name: dict(values) for name, values in self.hospital.boards.items()}
+        common = {
+            "data_folder": str(self.folder.path),
+            "profile": self.hospital.profile,
+            "hospital_name": self.hospital.name,
+            "hospital_name_en": self.hospital.name_en,
+        }
+        for name, settings in declared.items():
+            for key, value in {**common, **extra.get(name, {})}.items():
+                if key in settings:
+                    merged.setdefault(name, {}).setdefault(key, value)
+        return merged
+
+    async def start(self, progress: Progress = lambda _: None) -> None:
+        progress(f"{len(self.found.boards)} boards")
+        await self.runtime.start(self.found.boards)
+
+    async def stop(self) -> None:
+        await self.runtime.stop()
