@@ -171,7 +171,10 @@ class Bench:
         self.statements.clear()
         yield
         seen = [
-            s for s in self.statements if s.lstrip()[:6].upper() in ("SELECT", "INSERT", "UPDATE")
+            s
+            for s in self.statements
+            if s.lstrip()[:6].upper() in ("SELECT", "INSERT", "UPDATE")
+            and "_sys_" not in s  # a server's sequencer looks at the outbox in between
         ]
         assert len(seen) <= at_most, f"{len(seen)} statements: {seen}"
 

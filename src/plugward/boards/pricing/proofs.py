@@ -19,7 +19,8 @@ BREACHES_MAX = 50
 @proof("M4", "费用明细只处于一种状态，金额等于价格版本 × 数量，且基金 + 补充 + 自付 = 金额")
 def every_charge_is_its_price_times_its_quantity(read: Reading) -> Finding:
     """Nobody edits an amount: each still follows from the price version it names."""
-    examined, breaches = 0, []
+    examined = 0
+    breaches: list[str] = []
     prices: dict[tuple[str, int], UnitPrice | None] = {}
     for charge in _all(read):
         examined += 1
