@@ -1,0 +1,1 @@
+"""Registration 挂号. Start at ``board.py``; other boards may import only ``contract``."""
