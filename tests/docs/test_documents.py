@@ -5,6 +5,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
+from plugward.cli import app
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "plugward"
@@ -44,10 +47,6 @@ def test_every_make_target_that_is_shown_exists() -> None:
 
 
 def test_every_plugward_command_that_is_shown_exists() -> None:
-    from typer.main import get_command
-
-    from plugward.cli import app
-
     known = set(getattr(get_command(app), "commands", {}))
     commands = {
         command
