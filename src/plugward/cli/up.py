@@ -1,0 +1,162 @@
+"""``plugward up``: the embedded hospital, started, watched and stopped cleanly."""
+
+import asyncio
+import ipaddress
+import logging
+import signal
+import socket
+import time
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from plugward.kernel.manifest import ManifestError
+from plugward.kernel.store.migrations import MigrationFailed
+from plugward.rack.embedded import Embedded
+from plugward.rack.folder import DataFolder, FolderError
+
+REFUSED = 2
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the command line asked for."""
+
+    data: Path
+    host: str
+    port: int
+    mllp_port: int
+    demo: bool
+    speed: float
+
+
+def up(*, data: Path, host: str, port: int, mllp_port: int, demo: bool, speed: float) -> int:
+    """Run until interrupted. 0 after a clean stop, 2 when it cannot start, in one sentence."""
+    console = Console()
+    options = Options(data, host, port, mllp_port, demo, speed)
+    folder = DataFolder(data)
+    problem = _gate(options, folder)
+    if problem:
+        console.print(problem, markup=False)
+        return REFUSED
+    try:
+        folder.open()
+        return asyncio.run(_serve(folder, options, console))
+    except (FolderError, ManifestError, MigrationFailed) as error:
+        console.print(str(error), markup=False)
+        return REFUSED
+    finally:
+        folder.close()
+
+
+def _gate(options: Options, folder: DataFolder) -> str:
+    """Why this must not start, or nothing (SEC-GATE-01, SEC-GATE-03)."""
+    try:
+        profile = folder.settings().profile
+    except FolderError as error:
+        return str(error)
+    if options.demo and not _is_loopback(options.host):
+        return (
+            f"The demo listens on this machine only; --host {options.host} is refused while demo "
+            f"log-ins exist. Use --host 127.0.0.1, or --no-demo with a production profile."
+        )
+    if profile == "production" and (options.demo or folder.is_demo):
+        return (
+            f"{folder.path} holds a demo hospital or --demo was asked for, and its profile says "
+            f"production. A demo never becomes a production hospital: begin with an empty folder."
+        )
+    if options.port == options.mllp_port:
+        return f"Portal and MLLP cannot share the port {options.port}; choose another with --port."
+    for port, option in ((options.port, "--port"), (options.mllp_port, "--mllp-port")):
+        if port and not _is_free(options.host, port):
+            return f"Port {port} is taken. Stop what uses it, or choose another with {option}."
+    return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+async def _serve(folder: DataFolder, options: Options, console: Console) -> int:
+    from plugward.commons.portal.server import serve
+
+    logging.getLogger("plugward").setLevel(logging.WARNING)
+    started = time.perf_counter()
+    hospital = Embedded(
+        folder,
+        extra={
+            "hub": {"mllp_port": options.mllp_port, "host": options.host},
+            "identity": {"demo": options.demo},
+            "portal": {"demo": options.demo},
+        },
+    )
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    with console.status("Plugging the boards in 正在插板 …"):
+        await hospital.start()
+    for name, reason in hospital.found.broken.items():
+        console.print(f"[yellow]Board {name} is left out:[/] {reason}")
+    background: asyncio.Task[None] | None = None
+    try:
+        if options.demo:
+            background = await _prepare_demo(hospital, options, console)
+        _say_ready(hospital, options, console, time.perf_counter() - started)
+        await serve(
+            hospital.runtime,
+            host=options.host,
+            port=options.port,
+            demo=options.demo,
+            hosts=hospital.hospital.hosts,
+            stop=stop,
+        )
+    finally:
+        console.print("Stopping 正在停止 …")
+        if background is not None:
+            background.cancel()
+            await asyncio.wait({background})
+        await hospital.stop()
+    console.print("Stopped. The data stay in " + str(folder.path))
+    return 0
+
+
+async def _prepare_demo(
+    hospital: Embedded, options: Options, console: Console
+) -> "asyncio.Task[None]":
+    """Fill an empty folder, print the log-ins, and let today's patients come in."""
+    from plugward.commons.identity.demo import prepare
+    from plugward.sim.demo import begin_day, seed
+    from plugward.sim.progress import Steps
+
+    hospital.folder.mark_demo()
+    with Steps(console) as steps:
+        await seed(hospital.runtime, steps)
+        logins = await prepare(hospital.runtime, hospital.folder.path)
+    console.print("Demo log-ins 演示账号 (also: plugward demo logins):")
+    for login in logins:
+        console.print(
+            f"  {login.role:<22}{login.staff_no:<10}{login.password:<18}{login.name}", markup=False
+        )
+    return begin_day(hospital.runtime, speed=options.speed)
+
+
+def _say_ready(hospital: Embedded, options: Options, console: Console, seconds: float) -> None:
+    boards = len(hospital.runtime.plugged)
+    console.print(
+        f"[bold green]Plugward is up[/] 医院已开门: http://{options.host}:{options.port}  "
+        f"(HL7 v2 on {options.mllp_port}, {boards} boards, {seconds:.1f} s). Ctrl-C stops it."
+    )
