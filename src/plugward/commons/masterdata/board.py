@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import proofs
+from . import facts, proofs
 from .contract import MasterData
 from .service import MasterDataService
 from .tables import tables
@@ -11,5 +11,6 @@ board = Board(
     contract=MasterData,
     service=MasterDataService,
     tables=tables,
+    facts=[facts.entry_version],
     proofs=[proofs.versions_follow_each_other, proofs.log_is_whole],
 )

@@ -7,6 +7,7 @@ import pytest
 from plugward.commons.masterdata import seed
 from plugward.commons.masterdata.board import board
 from plugward.commons.masterdata.contract import Domain, EntryPublished, MasterData
+from plugward.commons.masterdata.facts import entry_version
 from plugward.commons.masterdata.fakes import FakeMasterData, seeded
 from plugward.commons.masterdata.rules import CHARGED, check_drafts
 from plugward.kernel.testing import TRANSPORTS, Bench
@@ -75,3 +76,9 @@ async def test_the_fake_answers_like_the_real_one(transport: object) -> None:
         assert "D0034" in {e.code for e in await master.search(Domain.DRUG, "ald")}
         assert len(await master.entries(Domain.DRUG, 0, 1_000)) == len(seed.drafts(Domain.DRUG))
     assert [f.entry.code for f in seeded(Domain.DRUG, "D0052")] == ["D0052"]
+
+
+def test_the_data_centre_learns_which_campus_a_department_belongs_to() -> None:
+    [cardiology] = seeded(Domain.DEPARTMENT, "C2-CARD")
+    row = entry_version(cardiology)
+    assert (row.code, row.parent, row.version, row.is_retired) == ("C2-CARD", "C2", 1, False)
