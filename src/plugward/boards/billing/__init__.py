@@ -1,0 +1,1 @@
+"""Billing 收费. Start at ``board.py``; other boards may import only ``contract``."""

@@ -1,0 +1,1 @@
+"""Pharmacy 药房. Start at ``board.py``; other boards may import only ``contract``."""
