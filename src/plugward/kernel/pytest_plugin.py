@@ -1,6 +1,6 @@
 """pytest plug-in: closes every bench after its test. Registered by the distribution."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -8,6 +8,7 @@ from .testing import close_benches
 
 
 @pytest.fixture(autouse=True)
-def _benches_are_closed() -> Iterator[None]:
+async def _benches_are_closed() -> AsyncIterator[None]:
+    """On the test's own event loop, so that server connections are given back."""
     yield
-    close_benches()
+    await close_benches()

@@ -1,4 +1,4 @@
-"""The test bench 试验台: one board with a clock, an outbox, the fakes of others, both transports."""
+"""The test bench 试验台: one board with a clock, an outbox, others' fakes, both transports."""
 
 import os
 import tempfile
@@ -54,8 +54,6 @@ def a_tester(
         permissions=_Everything() if permissions is None else permissions,
         campuses=campuses,
     )
-
-
 
 
 def database_under_test() -> str:
@@ -247,13 +245,6 @@ class Bench:
             self._started = False
             await self.runtime.stop()
 
-    def abandon(self) -> None:
-        """Let go of threads without an event loop."""
-        for plugged in self.runtime.plugged.values():
-            abandon = getattr(plugged.store.engine, "abandon", None)
-            if abandon is not None:
-                abandon()
-
 
 class _BenchClient:
     def __init__(self, bench: Bench, contract: Contract) -> None:
@@ -279,10 +270,10 @@ class _BenchClient:
         return call
 
 
-def close_benches() -> None:
-    """After each test: no thread stays behind."""
+async def close_benches() -> None:
+    """After each test: no thread and no connection stays behind."""
     for bench in list(_OPEN):
-        bench.abandon()
+        await bench.stop()
     _OPEN.clear()
 
 

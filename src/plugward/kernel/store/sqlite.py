@@ -94,14 +94,6 @@ class SqliteEngine:
         self._writer.close()
         self._engine.dispose()
 
-    def abandon(self) -> None:
-        """Let go without an event loop (the end of a test)."""
-        if self._thread is not None:
-            self._jobs.put(None)
-            self._thread.join(timeout=5)
-            self._thread = None
-            self._engine.dispose()
-
     def listen(self, on_commit: OnCommit) -> None:
         self._listener = on_commit
 
