@@ -157,7 +157,7 @@ class Encounters(Protocol):
         ...
 
     @query(permission="encounters.read")
-    async def many(self, encounters: tuple[EncounterId, ...]) -> tuple[Encounter, ...]:
+    async def many(self, wanted: tuple[EncounterId, ...]) -> tuple[Encounter, ...]:
         """The visits with these ids that the caller may see, at most 200."""
         ...
 

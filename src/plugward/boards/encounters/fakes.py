@@ -95,8 +95,8 @@ class FakeEncounters(Encounters):
             raise EncounterNotFound
         return self.visits[encounter]
 
-    async def many(self, encounters: tuple[EncounterId, ...]) -> tuple[Encounter, ...]:
-        return tuple(self.visits[e] for e in encounters if e in self.visits)
+    async def many(self, wanted: tuple[EncounterId, ...]) -> tuple[Encounter, ...]:
+        return tuple(self.visits[e] for e in wanted if e in self.visits)
 
     async def of_patients(
         self, patients: tuple[PatientId, ...], limit: int = 50

@@ -1,4 +1,4 @@
-"""A fake of the registration board for other boards' tests: the contract in memory, paid at once."""
+"""A fake of the registration board for other boards' tests: the contract, paid at once."""
 
 from datetime import date
 
