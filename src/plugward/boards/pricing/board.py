@@ -15,6 +15,8 @@ board = Board(
         reactions.learn_the_price,
         reactions.price_what_happened,
         reactions.cancel_a_withdrawn_line,
+        reactions.cancel_a_cancelled_appointment,
+        reactions.charge_a_reinstated_appointment,
     ],
     facts=[facts.charged, facts.cancelled],
     proofs=[

@@ -83,6 +83,12 @@ class ChargeCancelled(Event, tag="pricing.charge.cancelled.v1", key="charge.enco
     reason: CancelReason
 
 
+class ChargeReinstated(Event, tag="pricing.charge.reinstated.v1", key="charge.encounter"):
+    """A cancelled appointment stands again (its money came late), and so does its charge."""
+
+    charge: Charge
+
+
 class WantedItem(Message):
     """An item somebody thinks of ordering."""
 

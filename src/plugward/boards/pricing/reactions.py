@@ -1,6 +1,7 @@
 """What pricing does when something happens elsewhere in the hospital."""
 
 from plugward.boards.orders.contract import LineWithdrawn
+from plugward.boards.registration.contract import AppointmentCancelled, AppointmentReinstated
 from plugward.commons.masterdata.contract import EntryPublished
 from plugward.kernel import Carried, Carrying, on
 from plugward.vocabulary import ChargeRequest
@@ -28,3 +29,19 @@ async def learn_the_price(event: EntryPublished, pricing: PricingService) -> Non
 async def cancel_a_withdrawn_line(event: LineWithdrawn, pricing: PricingService) -> None:
     """医嘱撤回，取消其费用。"""
     await pricing.withdraw(event.line.id, CancelReason.ORDER_WITHDRAWN)
+
+
+@on(AppointmentCancelled)
+async def cancel_a_cancelled_appointment(
+    event: AppointmentCancelled, pricing: PricingService
+) -> None:
+    """退号或号源释放，取消其诊查费。"""
+    await pricing.withdraw(event.appointment.id, CancelReason.APPOINTMENT_CANCELLED)
+
+
+@on(AppointmentReinstated)
+async def charge_a_reinstated_appointment(
+    event: AppointmentReinstated, pricing: PricingService
+) -> None:
+    """迟到的缴费使预约恢复，其诊查费随之恢复。"""
+    await pricing.reinstate(event.appointment.id)

@@ -26,7 +26,7 @@ QUOTED_ITEMS_MAX = 100
 LIFECYCLE = Lifecycle(
     {
         ChargeState.PENDING: {ChargeState.CANCELLED},
-        ChargeState.CANCELLED: set(),
+        ChargeState.CANCELLED: {ChargeState.PENDING},  # only when what was cancelled stands again
     }
 )
 

@@ -16,6 +16,7 @@ from .contract import (
     ChargeCancelled,
     ChargeCreated,
     ChargeNotFound,
+    ChargeReinstated,
     ChargeState,
     Pricing,
     QuantityNotPositive,
@@ -150,6 +151,17 @@ class PricingService(Pricing):
         ):
             self._cancel(work, charge, reason)
 
+    @in_work
+    def reinstate(self, work: Work, line: UUID) -> None:
+        """What was withdrawn stands again, and so do its charges."""
+        if not work.delete_where(withdrawn, withdrawn.c.line == line):
+            return
+        for charge in work.find(
+            charges, Charge, limit=CHARGES_MAX, line=line, state=ChargeState.CANCELLED
+        ):
+            stands = self._move(work, charge, ChargeState.PENDING)
+            work.publish(ChargeReinstated(charge=stands))
+
     # ── steps ───────────────────────────────────────────────────────────────────────────────
     def _price_waiting_fact(self, work: Work, fact: UnpricedFact) -> bool:
         price = _prices_at(work, {fact.item}, fact.performed_at).get(fact.item)
@@ -178,10 +190,14 @@ class PricingService(Pricing):
         self._charge(work, fact_of(charge, again), price)
 
     def _cancel(self, work: Work, charge: Charge, reason: CancelReason) -> None:
-        LIFECYCLE.check(charge.state, ChargeState.CANCELLED)
-        cancelled = charge.replace(state=ChargeState.CANCELLED)
-        work.update(charges, before=charge, after=cancelled)
+        cancelled = self._move(work, charge, ChargeState.CANCELLED)
         work.publish(ChargeCancelled(charge=cancelled, reason=reason))
+
+    def _move(self, work: Work, charge: Charge, to: ChargeState) -> Charge:
+        LIFECYCLE.check(charge.state, to)
+        moved = charge.replace(state=to)
+        work.update(charges, before=charge, after=moved)
+        return moved
 
 
 def _prices_at(read: Reading, items: Iterable[str], instant: Instant) -> dict[str, PriceVersion]:

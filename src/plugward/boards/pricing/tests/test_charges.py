@@ -4,6 +4,7 @@ Every scenario runs twice: calls made directly, and calls encoded as between two
 boards' facts are real events; the catalogue is the demonstration hospital's.
 """
 
+from datetime import date
 from decimal import Decimal
 from itertools import product
 from uuid import UUID
@@ -26,6 +27,7 @@ from plugward.boards.pricing.contract import (
     ChargeCategory,
     ChargeCreated,
     ChargeNotFound,
+    ChargeReinstated,
     ChargeState,
     Pricing,
     QuantityNotPositive,
@@ -33,6 +35,18 @@ from plugward.boards.pricing.contract import (
     WantedItem,
 )
 from plugward.boards.pricing.rules import QUOTED_ITEMS_MAX, split
+from plugward.boards.registration.contract import (
+    Appointment,
+    AppointmentBooked,
+    AppointmentCancelled,
+    AppointmentReinstated,
+    AppointmentState,
+    Channel,
+    ClinicKind,
+    DayPeriod,
+    SessionId,
+)
+from plugward.boards.registration.contract import CancelReason as AppointmentCancelReason
 from plugward.commons.masterdata.contract import Domain, EntryPublished, InsuranceShare
 from plugward.commons.masterdata.fakes import seeded
 from plugward.kernel import NotFound
@@ -42,6 +56,8 @@ from plugward.kit.ids import new_id
 from plugward.kit.money import Money, UnitPrice
 from plugward.kit.time import Instant, hospital_time
 from plugward.vocabulary import (
+    AppointmentId,
+    BillId,
     CampusCode,
     ChargeId,
     ChargeRequest,
@@ -52,6 +68,8 @@ from plugward.vocabulary import (
     OrderKind,
     OrderLineId,
     PatientId,
+    SlotId,
+    StaffId,
 )
 
 MR_ZHOU = EncounterId(new_id())
@@ -119,6 +137,38 @@ def signed(*lines: OrderLine, at: Instant = TEN_TWENTY_FOUR) -> GroupSigned:
         for x in lines
     )
     return GroupSigned(group=group, charges=charges)
+
+
+def appointment() -> Appointment:
+    return Appointment(
+        id=AppointmentId(new_id()),
+        encounter=MR_ZHOU,
+        patient=ZHOU_JIANMIN,
+        patient_name="周建民",
+        birth_date=date(1959, 3, 2),
+        session=SessionId(new_id()),
+        slot=SlotId(new_id()),
+        campus=CampusCode("C1"),
+        department=DepartmentCode("C1-CARD"),
+        department_name="心血管内科",
+        doctor=StaffId(new_id()),
+        doctor_name="林予安",
+        doctor_title="副主任医师",
+        day=date(2026, 3, 2),
+        period=next(iter(DayPeriod)),
+        kind=next(iter(ClinicKind)),
+        room="3",
+        queue="C1-CARD",
+        starts_at=TEN_TWENTY_FOUR,
+        ends_at=TEN_TWENTY_FOUR,
+        fee_item="RF02",
+        channel=next(iter(Channel)),
+        state=next(iter(AppointmentState)),
+        is_paid=False,
+        held_until=None,
+        booked_at=TEN_TWENTY_FOUR,
+        author="staff:desk",
+    )
 
 
 def withdrawn(order: OrderLine) -> LineWithdrawn:
@@ -363,6 +413,38 @@ async def test_a_line_withdrawn_while_it_waits_for_a_price_is_never_charged(benc
     await open_for_business(bench)
     assert bench.published(ChargeCreated) == []
     assert await bench.client(Pricing).unpriced() == ()
+
+
+async def test_a_fee_is_cancelled_with_its_appointment_and_stands_again_with_it(
+    bench: Bench,
+) -> None:
+    """号源释放 → 诊查费取消；迟到的缴费恢复预约 → 诊查费恢复，仍只有一条。"""
+    await open_for_business(bench, *seeded(Domain.REGISTRATION_FEE, "RF02"))
+    visit = appointment()
+    fee = ChargeRequest(
+        encounter=visit.encounter,
+        item="RF02",
+        quantity=1,
+        performed_at=visit.booked_at,
+        line=visit.id,
+    )
+    await bench.receive(AppointmentBooked(appointment=visit, charge=fee), times=2)
+    await bench.receive(
+        AppointmentCancelled(appointment=visit, reason=next(iter(AppointmentCancelReason))), times=2
+    )
+    [cancelled] = bench.published(ChargeCancelled)
+    assert (cancelled.reason, str(cancelled.charge.amount)) == (
+        CancelReason.APPOINTMENT_CANCELLED,
+        "25.00",
+    )
+    await bench.prove()
+
+    await bench.receive(AppointmentReinstated(appointment=visit, bill=BillId(new_id())), times=2)
+
+    [charge] = await bench.client(Pricing).for_encounter(visit.encounter)
+    assert charge.state is ChargeState.PENDING
+    assert [r.charge for r in bench.published(ChargeReinstated)] == [charge]
+    await bench.prove()
 
 
 @pytest.mark.parametrize("steps", list(product(["sign", "withdraw", "price"], repeat=3)))
