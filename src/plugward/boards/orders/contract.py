@@ -197,12 +197,6 @@ class LineNotFound(NotFound):
     """没有这条医嘱。"""
 
 
-class ItemNotFound(NotFound):
-    """没有编码为 {item} 的可开项目。"""
-
-    item: Plain
-
-
 class EmptyGroup(Invalid):
     """没有可签名的医嘱，请先添加项目。"""
 
@@ -239,6 +233,14 @@ class AbsurdDays(Invalid):
     item: Plain
     days: int
     days_max: int
+
+
+class AbsurdDose(Invalid):
+    """药品 {item} 的单次剂量 {dose} 不合理，请核对数值与单位（常用 {usual}）。"""
+
+    item: Plain
+    dose: Plain
+    usual: Plain
 
 
 class DosageIncomplete(Invalid):
@@ -293,8 +295,8 @@ class Orders(Protocol):
         """Sign a group, whole or not at all; the author's draft for the encounter is done with.
 
         Refuses with ``EmptyGroup``, ``TooManyLines``, ``ItemNotOrderable``, ``DuplicateItem``,
-        ``AbsurdQuantity``, ``AbsurdDays``, ``DosageIncomplete``, ``UsageUnknown``,
-        ``EncounterEnded`` or ``WrongPatient``.
+        ``AbsurdQuantity``, ``AbsurdDays``, ``AbsurdDose``, ``DosageIncomplete``,
+        ``UsageUnknown``, ``EncounterEnded`` or ``WrongPatient``.
         """
         ...
 

@@ -1,0 +1,293 @@
+"""The rules of ordering: pure functions, no database, no clock."""
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+
+from plugward.commons.masterdata.contract import Domain, Entry
+from plugward.kernel import Lifecycle, Message
+from plugward.kit.message import Plain
+from plugward.kit.time import Instant
+from plugward.vocabulary import ChargeRequest, OrderKind
+
+from .contract import (
+    AbsurdDays,
+    AbsurdDose,
+    AbsurdQuantity,
+    DosageIncomplete,
+    DuplicateItem,
+    EmptyGroup,
+    ItemNotOrderable,
+    LineState,
+    NewLine,
+    OrderableItem,
+    OrderGroup,
+    OrderLine,
+    SignGroup,
+    TooManyLines,
+    Usage,
+    UsageKind,
+    UsageUnknown,
+)
+
+LIFECYCLE = Lifecycle(
+    {
+        # An urgent specimen is taken, and an exam done on credit, before anybody has paid.
+        LineState.SIGNED: {
+            LineState.PAID,
+            LineState.DISPENSED,
+            LineState.PERFORMED,
+            LineState.REPORTED,
+            LineState.UNSUPPLIED,
+            LineState.WITHDRAWN,
+        },
+        LineState.PAID: {
+            LineState.DISPENSED,
+            LineState.PERFORMED,
+            LineState.REPORTED,
+            LineState.UNSUPPLIED,
+            LineState.WITHDRAWN,
+        },
+        LineState.DISPENSED: {LineState.RETURNED},
+        LineState.PERFORMED: {LineState.REPORTED},
+        LineState.REPORTED: {LineState.PERFORMED},  # the report was withdrawn
+        LineState.RETURNED: set(),
+        LineState.UNSUPPLIED: set(),
+        LineState.WITHDRAWN: set(),
+    }
+)
+
+KINDS = {
+    Domain.DRUG: OrderKind.DRUG,
+    Domain.LAB_ITEM: OrderKind.LAB,
+    Domain.LAB_PANEL: OrderKind.LAB,
+    Domain.EXAM_ITEM: OrderKind.EXAM,
+    Domain.TREATMENT: OrderKind.TREATMENT,
+}
+USAGES = {Domain.ROUTE: UsageKind.ROUTE, Domain.FREQUENCY: UsageKind.FREQUENCY}
+
+
+class Limits(Message):
+    """The settings a signature is checked against."""
+
+    lines_max: int
+    days_max: int
+    quantity_max: int
+    times_max: int
+    dose_times_max: int
+
+
+class ItemVersion(OrderableItem, kw_only=True):
+    """One published version of an orderable item, in force or to come."""
+
+    version: int
+    valid_from: Instant
+    valid_to: Instant | None
+    is_retired: bool
+
+
+class UsageVersion(Usage, kw_only=True):
+    """One published version of a route or frequency."""
+
+    version: int
+    valid_from: Instant
+    valid_to: Instant | None
+    is_retired: bool
+
+
+class FastingDay(Message):
+    """A fasting order as it is kept."""
+
+    author: Plain
+    ordered_at: Instant
+
+
+def sources_of(to: LineState) -> tuple[LineState, ...]:
+    """The states a line may be in when a fact moves it to ``to``."""
+    return tuple(state for state in LineState if LIFECYCLE.allows(state, to))
+
+
+def check_group(
+    request: SignGroup,
+    items: Mapping[tuple[OrderKind, str], OrderableItem],
+    usages: Collection[tuple[UsageKind, str]],
+    limits: Limits,
+) -> None:
+    """Refuse a group that nobody can have meant."""
+    if not request.lines:
+        raise EmptyGroup
+    if len(request.lines) > limits.lines_max:
+        raise TooManyLines(lines_max=limits.lines_max)
+    seen: set[tuple[OrderKind, str]] = set()
+    for line in request.lines:
+        key = (line.kind, line.item)
+        if key in seen:
+            raise DuplicateItem(item=line.item)
+        seen.add(key)
+        if key not in items:
+            raise ItemNotOrderable(item=line.item)
+        _check_amounts(line, limits)
+        if line.kind is OrderKind.DRUG:
+            _check_dosage(line, items[key], usages, limits)
+
+
+def _check_amounts(line: NewLine, limits: Limits) -> None:
+    most = limits.quantity_max if line.kind is OrderKind.DRUG else limits.times_max
+    if not 1 <= line.quantity <= most:
+        raise AbsurdQuantity(item=line.item, quantity=line.quantity, quantity_max=most)
+    if line.days is not None and not 1 <= line.days <= limits.days_max:
+        raise AbsurdDays(item=line.item, days=line.days, days_max=limits.days_max)
+
+
+def _check_dosage(
+    line: NewLine,
+    item: OrderableItem,
+    usages: Collection[tuple[UsageKind, str]],
+    limits: Limits,
+) -> None:
+    if line.dose is None or not (line.dose_unit and line.route and line.frequency):
+        raise DosageIncomplete(item=line.item)
+    for kind, usage in ((UsageKind.ROUTE, line.route), (UsageKind.FREQUENCY, line.frequency)):
+        if (kind, usage) not in usages:
+            raise UsageUnknown(item=line.item, usage=usage)
+    # Milligrams written for grams, or a decimal point lost, must not reach the pharmacy. Whether
+    # a plausible dose suits this patient is for the prescription review.
+    too_much = item.dose is not None and line.dose >= item.dose * limits.dose_times_max
+    if line.dose <= 0 or (item.dose_unit and line.dose_unit != item.dose_unit) or too_much:
+        usual = f"{item.dose or ''}{item.dose_unit}" or "未知"
+        raise AbsurdDose(item=line.item, dose=f"{line.dose}{line.dose_unit}", usual=usual)
+
+
+def signed_lines(
+    request: SignGroup, items: Mapping[tuple[OrderKind, str], OrderableItem]
+) -> tuple[OrderLine, ...]:
+    """The lines as signed, each with the names its item has now."""
+    return tuple(
+        OrderLine(
+            **line.fields(),
+            group=request.id,
+            encounter=request.encounter,
+            patient=request.patient,
+            campus=request.campus,
+            name_zh=item.name_zh,
+            name_en=item.name_en,
+            spec=item.spec,
+            unit=item.unit,
+        )
+        for line in request.lines
+        for item in (items[line.kind, line.item],)
+    )
+
+
+def charges_of(group: OrderGroup) -> tuple[ChargeRequest, ...]:
+    """What is asked to be priced: the item and how often, never what it costs."""
+    return tuple(
+        ChargeRequest(
+            encounter=line.encounter,
+            item=line.item,
+            quantity=line.quantity,
+            performed_at=group.signed_at,
+            line=line.id,
+        )
+        for line in group.lines
+    )
+
+
+def asks_the_same(request: SignGroup, group: OrderGroup) -> bool:
+    """Whether a group that is signed already is what this request asks for."""
+    return (
+        (request.encounter, request.patient, request.campus, request.department)
+        == (group.encounter, group.patient, group.campus, group.department)
+        and request.indication == group.indication
+        and request.lines == tuple(as_asked(line) for line in group.lines)
+    )
+
+
+def as_asked(line: OrderLine) -> NewLine:
+    """The part of a signed line that the doctor wrote."""
+    return NewLine(**{name: getattr(line, name) for name in NewLine.__struct_fields__})
+
+
+def standing_drugs(group: OrderGroup) -> OrderGroup:
+    """The group with those drug lines only that were not taken back."""
+    standing = tuple(
+        line
+        for line in group.lines
+        if line.kind is OrderKind.DRUG and line.state is not LineState.WITHDRAWN
+    )
+    return group.replace(lines=standing)
+
+
+def by_group(groups: Sequence[OrderGroup], lines: Sequence[OrderLine]) -> tuple[OrderGroup, ...]:
+    """Groups with their lines, which come in the order they were written."""
+    found: dict[object, list[OrderLine]] = {group.id: [] for group in groups}
+    for line in lines:
+        found[line.group].append(line)
+    return tuple(group.replace(lines=tuple(found[group.id])) for group in groups)
+
+
+def item_of(entry: Entry) -> ItemVersion | None:
+    """The orderable item a catalogue entry describes, if it can be ordered at all."""
+    kind = KINDS.get(entry.domain)
+    if kind is None:
+        return None
+    is_drug = kind is OrderKind.DRUG
+    dose = _decimal(entry.attribute("usual_single_dose"))
+    return ItemVersion(
+        kind=kind,
+        item=entry.code,
+        version=entry.version,
+        name_zh=entry.name_zh,
+        name_en=entry.name_en,
+        pinyin=entry.pinyin,
+        spec=entry.attribute("spec"),
+        unit=entry.unit or "次",
+        dose=dose if is_drug else None,
+        dose_unit=entry.attribute("dose_unit") if is_drug else "",
+        route=entry.attribute("route_code") if is_drug else "",
+        frequency=entry.attribute("usual_freq") if is_drug else "",
+        detail=entry.attribute("dose_form")
+        or entry.attribute("specimen")
+        or entry.attribute("body_part"),
+        doses_per_pack=_doses_per_pack(entry, dose) if is_drug else None,
+        is_high_alert=entry.attribute("high_alert") == "Y",
+        valid_from=entry.valid_from,
+        valid_to=entry.valid_to,
+        is_retired=entry.is_retired,
+    )
+
+
+def usage_of(entry: Entry) -> UsageVersion | None:
+    """The route or frequency a catalogue entry describes."""
+    kind = USAGES.get(entry.domain)
+    if kind is None:
+        return None
+    return UsageVersion(
+        kind=kind,
+        usage=entry.code,
+        version=entry.version,
+        name_zh=entry.name_zh,
+        name_en=entry.name_en,
+        times_per_day=_decimal(entry.attribute("times_per_day")),
+        valid_from=entry.valid_from,
+        valid_to=entry.valid_to,
+        is_retired=entry.is_retired,
+    )
+
+
+def _doses_per_pack(entry: Entry, dose: Decimal | None) -> Decimal | None:
+    strength, pack = (
+        _decimal(entry.attribute("strength_value")),
+        _decimal(entry.attribute("pack_qty")),
+    )
+    comparable = entry.attribute("strength_unit") == entry.attribute("dose_unit")
+    if not (strength and pack and dose and comparable):
+        return None
+    return (strength * pack / dose).quantize(Decimal("0.01"))
+
+
+def _decimal(text: str) -> Decimal | None:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() else None
