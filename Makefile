@@ -79,6 +79,6 @@ constraints: $(VENV)/.installed-test ## pin the versions that are installed now
 	@mv constraints.new constraints.txt
 
 .PHONY: clean
-clean: ## remove what was built; data/ stays
+clean: ## remove what was built; plugward-data/ stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests examples bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from plugward.cli import app
+from plugward.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "plugward"
-SKIPPED = {".venv", ".git", "node_modules", "data", "build", "dist"}
+SKIPPED = {".venv", ".git", "node_modules", "plugward-data", "data", "build", "dist"}
 DOCUMENTS = sorted(
     path for path in ROOT.rglob("*.md") if not SKIPPED & set(path.relative_to(ROOT).parts)
 )
