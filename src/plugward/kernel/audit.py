@@ -74,7 +74,8 @@ async def _commands_audited(plugged: Plugged, audit: AuditLog) -> AuditLine:
     name = plugged.board.name
     collected = audit.collected.get(name, 0)
     outbox = plugged.store.engine.tables.system.outbox
-    examined, breaches, position = 0, [], 0
+    breaches: list[str] = []
+    examined = position = 0
     while True:
 
         def page(connection: Connection, after: int = position) -> list[tuple[int, UUID]]:

@@ -43,6 +43,7 @@ CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit_entry
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 """
 START = b"\0" * 32
+GROUP_MAX = 256
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
@@ -73,6 +74,8 @@ class AuditLog:
         self._collectors: dict[str, asyncio.Task[None]] = {}
         self.collected: dict[str, int] = {}
         self._feeds: dict[str, Feed] = {}
+        self._seq: int = 0
+        self._head: bytes = START
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -146,7 +149,7 @@ class AuditLog:
     def _write(self) -> None:
         while (batch := self._batches.get()) is not None:
             group = [batch]
-            while not self._batches.empty() and len(group) < 256:
+            while not self._batches.empty() and len(group) < GROUP_MAX:
                 following = self._batches.get()
                 if following is None:
                     self._batches.put(None)
@@ -158,7 +161,7 @@ class AuditLog:
 
     def _commit(self, group: Sequence[_Batch]) -> Exception | None:
         seq, head, at = self._seq, self._head, self._clock.now().isoformat()
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         for batch in group:
             for entry in batch.entries:
                 seq += 1

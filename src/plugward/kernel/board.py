@@ -27,7 +27,7 @@ class BoardError(TypeError):
 class Board:
     """A board as the runtime sees it. Absent parts are simply absent."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument a part, all by name, all may be absent
         self,
         *,
         contract: type | None = None,
@@ -42,7 +42,10 @@ class Board:
         proofs: Sequence[Any] = (),
         interop: Sequence[Any] = (),
     ) -> None:
-        module = sys._getframe(1).f_globals["__name__"]
+        frame = inspect.currentframe()
+        assert frame is not None
+        assert frame.f_back is not None
+        module = str(frame.f_back.f_globals["__name__"])
         self.package = module.rpartition(".")[0]
         self.folder = Path(sys.modules[module].__file__ or "").parent
         self.manifest: Manifest = read_manifest(self.folder / "board.toml")
@@ -80,17 +83,23 @@ class Board:
         """What the service's constructor asks for, by parameter name."""
         if self.service is None:
             return {}
-        hints = typing.get_type_hints(self.service.__init__)
-        names = list(inspect.signature(self.service.__init__).parameters)[1:]
+        # Any: looked up on the class, where ``__init__`` is this service's own.
+        constructor: Any = inspect.getattr_static(self.service, "__init__")
+        hints = typing.get_type_hints(constructor)
+        names = list(inspect.signature(constructor).parameters)[1:]
         return {name: hints[name] for name in names}
 
     def needed_contracts(self) -> dict[str, Contract]:
         """Every contract any part of this board asks for, by name."""
         asked: list[Any] = list(self.constructor.values())
-        for part in (*self.reactions, *self.jobs):
-            asked += part.needs.values()
-        for declared in (*self.pages, *self.home):
-            asked += declared.parameters.values()
+        for reaction in self.reactions:
+            asked += reaction.needs.values()
+        for job in self.jobs:
+            asked += job.needs.values()
+        for page in self.pages:
+            asked += page.parameters.values()
+        for part in self.home:
+            asked += part.parameters.values()
         found = {contract_of(kind).name: contract_of(kind) for kind in asked if is_contract(kind)}
         found.pop(self.name, None)
         return found

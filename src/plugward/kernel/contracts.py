@@ -115,7 +115,7 @@ class Contract(msgspec.Struct, frozen=True, eq=False):
     def module(self) -> types.ModuleType:
         return sys.modules[self.protocol.__module__]
 
-    def _classes(self, base: type) -> tuple[type, ...]:
+    def _classes(self, base: type[T]) -> tuple[type[T], ...]:
         return tuple(
             value
             for value in vars(self.module).values()
@@ -133,7 +133,7 @@ class Contract(msgspec.Struct, frozen=True, eq=False):
         return self._classes(Event)
 
     @property
-    def messages(self) -> tuple[type, ...]:
+    def messages(self) -> tuple[type[msgspec.Struct], ...]:
         return tuple(c for c in self._classes(msgspec.Struct) if not issubclass(c, Event))
 
 
@@ -141,7 +141,7 @@ def contract(name: str) -> Callable[[type[T]], type[T]]:
     """Names a ``Protocol`` as the public face of the board ``name``."""
 
     def apply(protocol: type[T]) -> type[T]:
-        operations = {}
+        operations: dict[str, Operation] = {}
         for attribute, function in vars(protocol).items():
             mark = getattr(function, "__operation__", None)
             if mark is not None:
@@ -230,13 +230,16 @@ def _check(hint: Any, where: str, what: str, seen: frozenset[Any] = frozenset())
     )
 
 
+_ALIAS: Any = getattr(typing, "TypeAliasType", ())  # Python 3.12's ``type X = …``
+
+
 def _plain(hint: Any) -> Any:
     while True:
         if get_origin(hint) is Annotated:
             hint = get_args(hint)[0]
         elif isinstance(hint, typing.NewType):
             hint = hint.__supertype__
-        elif isinstance(hint, typing.TypeAliasType) if sys.version_info >= (3, 12) else False:
+        elif isinstance(hint, _ALIAS):
             hint = hint.__value__
         else:
             return hint
@@ -279,7 +282,8 @@ def _sub(hint: Any, seen: frozenset[Any] = frozenset()) -> _Finder | None:
         return (lambda values: (s for v in values for s in inner(v))) if inner else None
     if origin in (typing.Union, types.UnionType):
         options = [_sub(part, seen) for part in get_args(hint) if part is not type(None)]
-        return options[0] if len(options) == 1 else None
+        only = options[0] if len(options) == 1 else None
+        return (lambda value: iter(()) if value is None else only(value)) if only else None
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct) and hint not in seen:
         fields = {
             name: part

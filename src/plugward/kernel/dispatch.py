@@ -59,13 +59,7 @@ class LocalEndpoint:
         started = time.perf_counter()
         outcome = "ok"
         try:
-            if self._in_flight >= IN_FLIGHT_MAX:
-                raise Unavailable(self.board, "overloaded")
-            self._in_flight += 1
-            try:
-                return await self._run(operation, request, envelope)
-            finally:
-                self._in_flight -= 1
+            return await self._admitted(operation, request, envelope)
         except Refusal as refusal:
             outcome = refusal.kind
             raise
@@ -77,6 +71,15 @@ class LocalEndpoint:
             raise
         finally:
             self._meters.count(operation.full_name, time.perf_counter() - started, outcome)
+
+    async def _admitted(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
+        if self._in_flight >= IN_FLIGHT_MAX:
+            raise Unavailable(self.board, "overloaded")
+        self._in_flight += 1
+        try:
+            return await self._run(operation, request, envelope)
+        finally:
+            self._in_flight -= 1
 
     async def _run(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
         subjects = tuple(operation.subjects_of_request(request))
@@ -221,8 +224,8 @@ class Dispatcher:
 
 class _Client:
     def __init__(self, dispatcher: Dispatcher, caller: str) -> None:
-        self._dispatcher = dispatcher
-        self._caller = caller
+        self.dispatcher_ = dispatcher  # trailing underscore: no operation is called like this
+        self.caller_ = caller
 
 
 _CLASSES: dict[Contract, type[_Client]] = {}
@@ -243,8 +246,8 @@ def _method(operation: Operation) -> Any:
             request = operation.request(*args, **kwargs)
         except TypeError as error:
             raise BadRequest(where=f"{operation.full_name}: {error}"[:400]) from None
-        return await self._dispatcher.call(
-            operation, request, envelope_for(operation, request, self._caller)
+        return await self.dispatcher_.call(
+            operation, request, envelope_for(operation, request, self.caller_)
         )
 
     call.__name__ = operation.name

@@ -1,6 +1,6 @@
 """Envelope 信封: who calls, for which campus, under which request, and how long there is."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
@@ -105,7 +105,7 @@ def current_call() -> Call | None:
 
 
 @contextmanager
-def calling(call: Call) -> Iterator[Call]:
+def calling(call: Call) -> Generator[Call, None, None]:
     """Run a block as ``call``."""
     token = _CALL.set(call)
     try:
@@ -117,7 +117,7 @@ def calling(call: Call) -> Iterator[Call]:
 @contextmanager
 def acting_as(
     actor: Actor, *, campus: str = "", request: UUID | None = None, deadline_ms: int = 30_000
-) -> Iterator[Call]:
+) -> Generator[Call, None, None]:
     """Run a block as somebody: edges (portal, hub, CLI, tests) open one per request."""
     request = request or new_id()
     where = campus or (actor.campuses[0] if actor.campuses and not actor.sees_all else "")

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -69,32 +70,34 @@ def read_manifest(path: Path) -> Manifest:
         raise ManifestError(str(path), ["there is no board.toml"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ManifestError(str(path), [f"not valid TOML: {error}"]) from None
-    problems: list[str] = []
+    if problems := list(_problems(raw)):
+        raise ManifestError(str(path), problems)
+    try:
+        return _build(raw)
+    except msgspec.ValidationError as error:
+        raise ManifestError(str(path), [str(error)]) from None
+
+
+def _problems(raw: dict[str, Any]) -> Iterator[str]:
     board = raw.get("board", {})
     for field in ("name", "title", "summary", "version", "owners", "grade"):
         if field not in board:
-            problems.append(f"[board] lacks {field}")
+            yield f"[board] lacks {field}"
     name = str(board.get("name", ""))
     if name and not _NAME.match(name):
-        problems.append(f"the name {name!r} must be lower-case letters, digits and _")
+        yield f"the name {name!r} must be lower-case letters, digits and _"
     for permission in raw.get("permissions", {}):
         if not _PERMISSION.match(permission) or permission.partition(".")[0] != name:
-            problems.append(f"the permission {permission!r} must read {name}.action")
-    manifest = None
-    if not problems:
-        try:
-            manifest = _build(name, board, raw)
-        except msgspec.ValidationError as error:
-            problems.append(str(error))
-    if problems or manifest is None:
-        raise ManifestError(str(path), problems)
-    return manifest
+            yield f"the permission {permission!r} must read {name}.action"
 
 
-def _build(name: str, board: dict[str, Any], raw: dict[str, Any]) -> Manifest:
-    settings = {
+def _build(raw: dict[str, Any]) -> Manifest:
+    board = raw["board"]
+    name: str = board["name"]
+    declared: dict[str, Any] = raw.get("settings", {})
+    settings: dict[str, Any] = {
         key: value if isinstance(value, dict) else {"default": value}
-        for key, value in raw.get("settings", {}).items()
+        for key, value in declared.items()
     }
     return msgspec.convert(
         {

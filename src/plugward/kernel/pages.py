@@ -154,7 +154,7 @@ class Home(msgspec.Struct, frozen=True):
     badge: int = 0
 
 
-def page(
+def page(  # noqa: PLR0913 - a declaration: what is not said stays as usual
     path: str,
     *,
     title: str,

@@ -15,7 +15,7 @@ _FIELDS = "__refusal_fields__"
 
 
 @dataclass_transform(kw_only_default=True)
-class Refusal(Exception):  # noqa: N818 - refusals finish the sentence "refused because …"
+class Refusal(Exception):
     """The rules say no. Never retried by a machine."""
 
     http_status: ClassVar[int] = 409

@@ -31,6 +31,7 @@ from .store.work import Reading
 
 T = TypeVar("T")
 _log = logging.getLogger("plugward.runtime")
+CALM_LOOKS = 2  # what a reaction publishes is seen at the second look
 
 
 class Plugged:
@@ -124,9 +125,8 @@ class Runtime:
         for consumer in plugged.consumers.values():
             await consumer.stop()
         for other in self.plugged.values():
-            consumer = other.consumers.pop(name, None)
-            if consumer is not None:
-                await consumer.stop()
+            if name in other.consumers:
+                await other.consumers.pop(name).stop()
         self.audit.forget(name)
         await _closed(plugged.service)
         await plugged.store.engine.stop()
@@ -216,12 +216,9 @@ class Runtime:
         if is_contract(kind):
             return self.dispatcher.client(kind, caller=plugged.board.name)
         if isinstance(kind, type):
-            if kind is Store:
-                return plugged.store
-            if kind is Settings:
-                return plugged.settings
-            if kind is Runtime:
-                return self
+            own: dict[Any, Any] = {Store: plugged.store, Settings: plugged.settings, Runtime: self}
+            if kind in own:
+                return own[kind]
             if kind is plugged.board.service or (
                 plugged.service is not None and isinstance(plugged.service, kind)
             ):
@@ -242,7 +239,7 @@ class Runtime:
         loop = asyncio.get_running_loop()
         until = loop.time() + patience_s
         calm = 0
-        while calm < 2:
+        while calm < CALM_LOOKS:
             busy = self.lag()
             calm = 0 if busy else calm + 1
             if loop.time() > until:
@@ -256,9 +253,10 @@ class Runtime:
 
     async def parked(self) -> tuple[Parked, ...]:
         """Every event that waits for a person, over all boards."""
-        return tuple(
-            p for plugged in self.plugged.values() for p in await list_parked(plugged.store)
-        )
+        found: list[Parked] = []
+        for plugged in self.plugged.values():
+            found += await list_parked(plugged.store)
+        return tuple(found)
 
     async def replay_parked(self, board: str, parked: UUID, *, by: str) -> None:
         """Handle a parked event now. Raises ``StillFailing`` if it cannot be handled yet."""
@@ -272,7 +270,7 @@ class Runtime:
 
     async def prove(self) -> list[Proven]:
         """Run the proofs of every board."""
-        found = []
+        found: list[Proven] = []
         for plugged in self.plugged.values():
             request = new_id()
             envelope = Envelope(request=request, actor=plugged.actor, campus="", trace=request.hex)

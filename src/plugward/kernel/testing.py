@@ -3,7 +3,7 @@
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -147,7 +147,7 @@ class Bench:
         permissions: set[str] | None = None,
         campuses: tuple[str, ...] = ("C1",),
         id: str = "tester",
-    ) -> Iterator[Actor]:
+    ) -> Generator[Actor, None, None]:
         """Calls inside come from somebody else."""
         before = self.actor
         granted = None if permissions is None else frozenset(permissions)
@@ -158,13 +158,13 @@ class Bench:
             self.actor = before
 
     @contextmanager
-    def request(self, id: UUID) -> Iterator[Call]:
+    def request(self, id: UUID) -> Generator[Call, None, None]:
         """Calls inside carry this request id: a retry, a double click."""
         with acting_as(self.actor, request=id) as call:
             yield call
 
     @contextmanager
-    def queries(self, *, at_most: int) -> Iterator[None]:
+    def queries(self, *, at_most: int) -> Generator[None, None, None]:
         """The N+1 alarm: at most so many statements inside."""
         self.statements.clear()
         yield
@@ -258,7 +258,8 @@ class _BenchClient:
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             await self._bench.ready()
-            client: Any = self._bench.runtime.client(self._contract.protocol)
+            protocol: type[Any] = self._contract.protocol
+            client: Any = self._bench.runtime.client(protocol)
             try:
                 if current_call() is not None:
                     return await getattr(client, name)(*args, **kwargs)

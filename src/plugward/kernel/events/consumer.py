@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -252,11 +252,12 @@ def _insert_once(connection: Connection, store: Store, row: dict[str, Any]) -> N
 def _carried(body: dict[str, Any], kind: type[Any]) -> list[dict[str, Any]]:
     """The parts of an event that look like ``kind``: direct fields, or lists of them."""
     required = {f.encode_name for f in msgspec.structs.fields(kind) if f.required}
-    found = []
+    found: list[dict[str, Any]] = []
     for value in body.values():
-        for part in value if isinstance(value, list) else (value,):
+        parts = cast("list[Any]", value) if isinstance(value, list) else [value]
+        for part in parts:
             if isinstance(part, dict) and required <= part.keys():
-                found.append(part)
+                found.append(cast("dict[str, Any]", part))
     return found
 
 

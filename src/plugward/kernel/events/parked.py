@@ -63,7 +63,7 @@ async def replay(store: Store, consumers: "dict[str, Consumer]", parked: UUID, b
         await consumer.run(reaction, frame)
     except Exception as error:
         raise StillFailing from error
-    await _resolve(store, consumer, frame, parked, "replayed", by, "")
+    await _resolve(store, consumer, frame, parked, state="replayed", by=by)
 
 
 async def skip(
@@ -71,7 +71,8 @@ async def skip(
 ) -> None:
     """Leave a parked event out for good."""
     frame, _ = await store.engine.read(lambda c: _frame(c, store, parked))
-    await _resolve(store, consumers.get(frame.source), frame, parked, "skipped", by, reason)
+    consumer = consumers.get(frame.source)
+    await _resolve(store, consumer, frame, parked, state="skipped", by=by, reason=reason)
 
 
 async def _resolve(
@@ -79,9 +80,10 @@ async def _resolve(
     consumer: "Consumer | None",
     frame: Frame,
     parked: UUID,
+    *,
     state: str,
     by: str,
-    reason: str,
+    reason: str = "",
 ) -> None:
     rest = await store.engine.system(
         lambda c: _mark(c, store, parked, frame.key, state=state, resolved_by=by, reason=reason)

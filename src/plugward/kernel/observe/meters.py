@@ -16,7 +16,7 @@ class Meter(msgspec.Struct):
 
     calls: int = 0
     total_s: float = 0.0
-    outcomes: dict[str, int] = msgspec.field(default_factory=dict)
+    outcomes: dict[str, int] = msgspec.field(default_factory=dict[str, int])
     buckets: list[int] = msgspec.field(default_factory=lambda: [0] * _BUCKETS)
     last_at: float = 0.0
 

@@ -125,7 +125,8 @@ class Moment(TypeDecorator[datetime]):
             return datetime.fromtimestamp(value // 1_000_000, UTC).replace(
                 microsecond=value % 1_000_000
             )
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        found: datetime = value
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

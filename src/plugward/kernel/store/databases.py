@@ -31,6 +31,6 @@ class Databases:
         if isinstance(self.location, Path):
             path = self.location / f"{tables.board}.sqlite"
             return SqliteEngine(tables, path, steps=steps, now=now, durable=self._durable)
-        from .server import ServerEngine
+        from .server import ServerEngine  # noqa: PLC0415 - the drivers load only where used
 
         return ServerEngine(tables, self.location, steps=steps, now=now)

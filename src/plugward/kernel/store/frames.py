@@ -121,10 +121,15 @@ def key_text(event: Event) -> str:
     return value.hex if isinstance(value, UUID) else str(value)
 
 
-@cache
 def carried_by(event: type[Event]) -> str:
     """The message types an event carries directly, as ``,A,B,``: whom else it may concern."""
-    names = set()
+    hashable: Any = event  # every class is; the metaclass makes pyright doubt it
+    return _carried_by(hashable)
+
+
+@cache
+def _carried_by(event: type[Event]) -> str:
+    names: set[str] = set()
     for hint in typing.get_type_hints(event).values():
         for part in _parts(hint):
             if isinstance(part, type) and issubclass(part, msgspec.Struct):
@@ -139,4 +144,9 @@ def _parts(hint: Any) -> tuple[Any, ...]:
 
 
 def frame_of_row(row: Row[Any], source: str) -> Frame:
-    return Frame(source=source, **row._mapping)
+    return Frame(source=source, **columns_of(row))
+
+
+def columns_of(row: Row[Any]) -> dict[str, Any]:
+    """A row's values by plain column names (SQLAlchemy's are ``quoted_name``)."""
+    return {str(name): value for name, value in row._mapping.items()}  # pyright: ignore[reportPrivateUsage] - SQLAlchemy's documented name

@@ -35,7 +35,7 @@ def steps_of(package: str) -> tuple[Step, ...]:
         module = importlib.import_module(package)
     except ModuleNotFoundError:
         return ()
-    found = []
+    found: list[Step] = []
     for info in pkgutil.iter_modules(module.__path__):
         number, _, name = info.name.lstrip("m").partition("_")
         step: Any = importlib.import_module(f"{package}.{info.name}")

@@ -9,10 +9,11 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, Select, bindparam, select, text, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -141,10 +142,8 @@ class ServerEngine:
     async def _sequence(self) -> None:
         """Number committed outbox rows; the counter's row is the lease between processes."""
         while True:
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
-            except TimeoutError:
-                pass
             self._wake.clear()
             try:
                 await self.settle()
@@ -230,7 +229,8 @@ class ServerEngine:
 
     async def _check_characters(self, connection: AsyncConnection) -> None:
         """A rare character must survive: bare MySQL defaults lose Chinese names."""
-        found = (await connection.execute(select(bindparam("t", RARE)))).scalar()
+        echo: Select[Any] = select(bindparam("t", RARE))
+        found = (await connection.execute(echo)).scalar()
         if found != RARE:
             raise Unavailable(self.tables.board, "storage")
 
@@ -248,9 +248,11 @@ def _in_key_order(frames: list[Frame]) -> list[Frame]:
 
 
 def _code(error: DBAPIError) -> str:
-    cause: Any = error.orig
+    cause = error.orig
     state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-    return str(state) if state else str(cause.args[0] if cause and cause.args else "")
+    if state:
+        return str(state)
+    return str(cause.args[0]) if cause and cause.args else ""
 
 
 def _with_driver(url: URL) -> URL:

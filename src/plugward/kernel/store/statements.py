@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import msgspec
@@ -60,7 +60,7 @@ def equals(table: Table, values: Mapping[str, Any]) -> list[ColumnElement[bool]]
 
 def _equal(column: Column[Any], value: Any) -> ColumnElement[bool]:
     if isinstance(value, (tuple, frozenset)):
-        return column.in_(list(value))
+        return column.in_(list(cast("tuple[Any, ...]", value)))
     return column.is_(None) if value is None else column == value
 
 
@@ -72,7 +72,7 @@ def same(column: Column[Any], value: Any) -> ColumnElement[bool]:
 def key_is(table: Table, key: Any) -> list[ColumnElement[bool]]:
     """The primary key equals ``key`` (a tuple for a compound one)."""
     columns = list(table.primary_key.columns)
-    values = key if isinstance(key, tuple) else (key,)
+    values = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else (key,)
     if len(values) != len(columns):
         raise TypeError(f"{table.name} has {len(columns)} key columns, got {len(values)}")
     return [column == value for column, value in zip(columns, values, strict=True)]
@@ -86,7 +86,7 @@ def changes(
     table: Table, before: msgspec.Struct, after: msgspec.Struct
 ) -> dict[str, tuple[Any, Any]]:
     """What differs between two versions of a row, as (old, new)."""
-    found = {}
+    found: dict[str, tuple[Any, Any]] = {}
     for name in after.__struct_fields__:
         if name in table.c:
             old, new = getattr(before, name), getattr(after, name)
@@ -135,9 +135,10 @@ def upsert(table: Table, dialect: str) -> Executable:
         return statement.on_duplicate_key_update({n: statement.inserted[n] for n in rest})
     build: Any = sqlite_insert if dialect == "sqlite" else postgresql_insert
     conflict = build(table)
-    return conflict.on_conflict_do_update(
+    replacing: Executable = conflict.on_conflict_do_update(
         index_elements=keys, set_={n: conflict.excluded[n] for n in rest}
     )
+    return replacing
 
 
 class Bump(NamedTuple):
@@ -150,7 +151,7 @@ class Bump(NamedTuple):
 @cache
 def bump(table: Table, key: str, column: str, dialect: str) -> Bump:
     """Raise a counter in one statement; the row lock makes writers of one key wait."""
-    values = {key: bindparam("k"), column: bindparam("first")}
+    values: dict[str, Any] = {key: bindparam("k"), column: bindparam("first")}
     step = bindparam("step", type_=Integer)
     if dialect in ("mysql", "mariadb"):
         statement = mysql_insert(table).values(values)

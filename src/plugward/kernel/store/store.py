@@ -108,7 +108,7 @@ def reading(
 
 
 def _bound(function: Callable[..., R], service: Any) -> Callable[..., R]:
-    return cast("Callable[..., R]", function.__get__(service))  # type: ignore[attr-defined]  # a plain method
+    return cast("Callable[..., R]", function.__get__(service))
 
 
 def _in_order(

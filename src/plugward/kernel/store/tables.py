@@ -57,87 +57,112 @@ class SystemTables:
             found.info.update(scope="shared", shard=None, board=board, system=True)
             return found
 
-        self.outbox = table(
-            "outbox",
-            Column("id", Id, primary_key=True),
-            Column("position", BigInteger, unique=True, nullable=True),
-            Column("key", String(80), nullable=False),
-            Column("key_version", BigInteger, nullable=False),
-            Column("tag", String(120), nullable=False),
-            Column("body", Blob, nullable=False),
-            Column("carries", String(200), nullable=False),
-            Column("campus", String(16), nullable=False),
-            Column("actor", String(80), nullable=False),
-            Column("cause", Id, nullable=False),
-            Column("trace", String(40), nullable=False),
-            Column("occurred_at", Moment, nullable=False),
-            Column("recorded_at", Moment, nullable=False),
-        )
-        self.key = table(
-            "key",
-            Column("key", String(80), primary_key=True),
-            Column("version", BigInteger, nullable=False),
-        )
-        self.done = table(
-            "done",
-            Column("request", Id, primary_key=True),
-            Column("operation", String(120), nullable=False),
-            Column("arguments_hash", Blob, nullable=False),
-            Column("answer", Blob, nullable=False),
-            Column("done_at", Moment, nullable=False, index=True),
-        )
-        self.cursor = table(
-            "cursor",
-            Column("source", String(60), primary_key=True),
-            Column("position", BigInteger, nullable=False),
-        )
-        self.parked = table(
-            "parked",
-            Column("id", Id, primary_key=True),
-            Column("event", Id, nullable=False),
-            Column("reaction", String(120), nullable=False),
-            Column("source", String(60), nullable=False),
-            Column("position", BigInteger, nullable=False),
-            Column("key", String(80), nullable=False),
-            Column("frame", Blob, nullable=False),
-            Column("error", String(400), nullable=False),
-            Column("attempts", Integer, nullable=False),
-            Column("state", String(16), nullable=False),
-            Column("parked_at", Moment, nullable=False),
-            Column("resolved_by", String(80), nullable=True),
-            Column("reason", String(400), nullable=True),
-            Index(f"ix_{board}_sys_parked_state", "state", "key"),
-        )
-        self.series = table(
-            "series",
-            Column("name", String(80), primary_key=True),
-            Column("value", BigInteger, nullable=False),
-        )
-        self.migration = table(
-            "migration",
-            Column("number", Integer, primary_key=True, autoincrement=False),
-            Column("name", String(120), nullable=False),
-            Column("applied_at", Moment, nullable=False),
-        )
-        self.saga = table(
-            "saga",
-            Column("id", Id, primary_key=True),
-            Column("name", String(80), nullable=False),
-            Column("state", String(16), nullable=False, index=True),
-            Column("step", String(80), nullable=False),
-            Column("data", Blob, nullable=False),
-            Column("attempts", Integer, nullable=False),
-            Column("due_at", Moment, nullable=False),
-            Column("started_at", Moment, nullable=False),
-            Column("note", String(400), nullable=True),
-            Column("version", Integer, nullable=False),
-        )
-        self.saga_step = table(
-            "saga_step",
-            Column("id", Id, primary_key=True),
-            Column("saga", Id, nullable=False, index=True),
-            Column("step", String(80), nullable=False),
-            Column("outcome", String(16), nullable=False),
-            Column("note", String(400), nullable=True),
-            Column("at", Moment, nullable=False),
-        )
+        self.outbox = table("outbox", *_outbox())
+        self.key = table("key", *_counter("key", "version"))
+        self.done = table("done", *_done())
+        self.cursor = table("cursor", *_cursor())
+        self.parked = table("parked", *_parked(board))
+        self.series = table("series", *_counter("name", "value"))
+        self.migration = table("migration", *_migration())
+        self.saga = table("saga", *_saga())
+        self.saga_step = table("saga_step", *_saga_step())
+
+
+def _outbox() -> tuple[Any, ...]:
+    """Facts, numbered after they are committed; ``key_version`` keeps each key's own order."""
+    return (
+        Column("id", Id, primary_key=True),
+        Column("position", BigInteger, unique=True, nullable=True),
+        Column("key", String(80), nullable=False),
+        Column("key_version", BigInteger, nullable=False),
+        Column("tag", String(120), nullable=False),
+        Column("body", Blob, nullable=False),
+        Column("carries", String(200), nullable=False),
+        Column("campus", String(16), nullable=False),
+        Column("actor", String(80), nullable=False),
+        Column("cause", Id, nullable=False),
+        Column("trace", String(40), nullable=False),
+        Column("occurred_at", Moment, nullable=False),
+        Column("recorded_at", Moment, nullable=False),
+    )
+
+
+def _counter(key: str, value: str) -> tuple[Any, ...]:
+    return (
+        Column(key, String(80), primary_key=True),
+        Column(value, BigInteger, nullable=False),
+    )
+
+
+def _done() -> tuple[Any, ...]:
+    """Requests that took effect, with the answer a repeat gets."""
+    return (
+        Column("request", Id, primary_key=True),
+        Column("operation", String(120), nullable=False),
+        Column("arguments_hash", Blob, nullable=False),
+        Column("answer", Blob, nullable=False),
+        Column("done_at", Moment, nullable=False, index=True),
+    )
+
+
+def _cursor() -> tuple[Any, ...]:
+    """How far this board has come with each other board's facts."""
+    return (
+        Column("source", String(60), primary_key=True),
+        Column("position", BigInteger, nullable=False),
+    )
+
+
+def _parked(board: str) -> tuple[Any, ...]:
+    """Facts that could not be handled and wait for a person."""
+    return (
+        Column("id", Id, primary_key=True),
+        Column("event", Id, nullable=False),
+        Column("reaction", String(120), nullable=False),
+        Column("source", String(60), nullable=False),
+        Column("position", BigInteger, nullable=False),
+        Column("key", String(80), nullable=False),
+        Column("frame", Blob, nullable=False),
+        Column("error", String(400), nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("state", String(16), nullable=False),
+        Column("parked_at", Moment, nullable=False),
+        Column("resolved_by", String(80), nullable=True),
+        Column("reason", String(400), nullable=True),
+        Index(f"ix_{board}_sys_parked_state", "state", "key"),
+    )
+
+
+def _migration() -> tuple[Any, ...]:
+    return (
+        Column("number", Integer, primary_key=True, autoincrement=False),
+        Column("name", String(120), nullable=False),
+        Column("applied_at", Moment, nullable=False),
+    )
+
+
+def _saga() -> tuple[Any, ...]:
+    """Processes over several boards that are under way."""
+    return (
+        Column("id", Id, primary_key=True),
+        Column("name", String(80), nullable=False),
+        Column("state", String(16), nullable=False, index=True),
+        Column("step", String(80), nullable=False),
+        Column("data", Blob, nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("due_at", Moment, nullable=False),
+        Column("started_at", Moment, nullable=False),
+        Column("note", String(400), nullable=True),
+        Column("version", Integer, nullable=False),
+    )
+
+
+def _saga_step() -> tuple[Any, ...]:
+    return (
+        Column("id", Id, primary_key=True),
+        Column("saga", Id, nullable=False, index=True),
+        Column("step", String(80), nullable=False),
+        Column("outcome", String(16), nullable=False),
+        Column("note", String(400), nullable=True),
+        Column("at", Moment, nullable=False),
+    )

@@ -104,7 +104,7 @@ class Unit:
         return self._answer_given(connection, self.clock.now())
 
     def _frames(self, work: Work, now: Instant) -> list[Frame]:
-        frames = []
+        frames: list[Frame] = []
         for index, (event, tag) in enumerate(work.published):
             key = type(event).key_of(event)
             version = work.next_key_version(key.hex if isinstance(key, UUID) else str(key))

@@ -28,6 +28,7 @@ from ..envelope import Actor, Call
 from ..message import Event, tag_of
 from ..refusals import ChangedMeanwhile, NotFound, Refusal
 from . import statements
+from .frames import columns_of
 from .tables import BoardTables
 
 M = TypeVar("M", bound=msgspec.Struct)
@@ -129,7 +130,8 @@ class Reading:
 
         Add ``*read.visible(table)`` to its ``where`` for every campus-bound table.
         """
-        return self._execute(statement).all()
+        found: Sequence[Row[Any]] = self._execute(statement).all()
+        return found
 
     def visible(self, table: Table) -> tuple[ColumnElement[bool], ...]:
         """The condition that cuts a campus-bound table to what the caller may see."""
@@ -305,4 +307,4 @@ class Work(Reading):
 
 def messages(rows: Iterable[Row[Any]], kind: type[M]) -> tuple[M, ...]:
     """Rows of a hand-written select as messages."""
-    return tuple(kind(**{str(n): v for n, v in row._mapping.items()}) for row in rows)
+    return tuple(kind(**columns_of(row)) for row in rows)
