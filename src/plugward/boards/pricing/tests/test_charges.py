@@ -238,6 +238,26 @@ async def test_the_doctor_sees_the_same_amounts_before_signing(bench: Bench) -> 
     assert bench.published(ChargeCreated) == []  # a wish is not a fact
 
 
+async def test_the_supplement_is_per_test_and_never_more_than_is_left(bench: Bench) -> None:
+    """门特补充按次计，不超过统筹支付后的余额。"""
+    await open_for_business(bench)
+    quote = await bench.client(Pricing).quote((WantedItem(item=HBA1C, quantity=2),))
+    [twice] = quote.lines
+    assert (str(twice.amount), str(twice.fund), str(twice.supplement), str(twice.self_pay)) == (
+        "140.00",
+        "112.00",
+        "20.00",
+        "8.00",
+    )
+    share = InsuranceShare(
+        insurance_class=InsuranceClass.A,
+        self_ratio=Decimal(0),
+        fund_ratio=Decimal("0.80"),
+        supplement=Money(fen=5_000),
+    )
+    assert split(Money(fen=1_000), Decimal(1), share).self_pay == Money(fen=0)
+
+
 async def test_a_quote_says_which_item_has_no_price(bench: Bench) -> None:
     await open_for_business(bench)
     quote = await bench.client(Pricing).quote(
