@@ -376,10 +376,20 @@ class NoWorkHere(Forbidden):
     campus: Plain
 
 
+class PasswordFault(StrEnum):
+    """What is wrong with a proposed password."""
+
+    TOO_SHORT = "too-short"  # 太短
+    TOO_LONG = "too-long"  # 超过 128 个字符
+    COMMON = "common"  # 常见密码、键盘顺序、重复
+    ABOUT_YOU = "about-you"  # 含工号、姓名或医院用词
+    TOO_FEW_KINDS = "too-few-kinds"  # 大写、小写、数字、符号不足三类
+
+
 class WeakPassword(Invalid):
     """密码不符合要求：{fault}。"""
 
-    fault: Plain
+    fault: PasswordFault
 
 
 class SamePassword(Invalid):
