@@ -70,7 +70,7 @@ format: $(VENV)/.installed-test ## format the code and fix what can be fixed
 
 .PHONY: bench
 bench: $(VENV)/.installed-test ## measure, and print what docs/performance.md states
-	@$(BIN)/python -m bench $(ARGS)
+	@for file in bench/bench_*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; done
 
 .PHONY: constraints
 constraints: $(VENV)/.installed-test ## pin the versions that are installed now

@@ -69,6 +69,23 @@ def test_every_board_tells_its_process(board: Path) -> None:
     assert [need for need in needs if need not in text] == []
 
 
+def test_decisions_are_numbered_once_and_listed() -> None:
+    folder = ROOT / "docs" / "adr"
+    files = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    numbers = [name[:4] for name in files]
+    assert len(set(numbers)) == len(numbers)
+    index = re.findall(r"^\| (\d{4}) \| \[[^]]+\]\(([^)]+)\) \|$", _index(folder), re.MULTILINE)
+    assert index == [(name[:4], name) for name in files]
+    for name in files:
+        text = (folder / name).read_text("utf-8")
+        assert text.startswith(f"# {name[:4]}. "), name
+        assert "## Decision" in text, name
+
+
+def _index(folder: Path) -> str:
+    return (folder / "README.md").read_text("utf-8")
+
+
 def test_the_glossary_names_words_that_exist() -> None:
     """A word of the glossary is used in the code, or its row says that it is yet to come."""
     code = "\n".join(p.read_text("utf-8") for p in SOURCE.rglob("*.py"))
