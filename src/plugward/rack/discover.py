@@ -23,11 +23,11 @@ def board_entries() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
-def discover(only: frozenset[str] | None = None) -> Found:
-    """Load every installed board. One that cannot be loaded never keeps the others out."""
+def discover(without: frozenset[str] = frozenset()) -> Found:
+    """Load every installed board but these. One that cannot be loaded keeps no other out."""
     boards, broken = [], {}
     for name, entry in sorted(board_entries().items()):
-        if only is not None and name not in only:
+        if name in without:
             continue
         try:
             boards.append(load_board(entry.value))

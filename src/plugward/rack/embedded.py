@@ -25,14 +25,14 @@ class Embedded:
         folder: DataFolder,
         *,
         clock: Clock | None = None,
-        only: frozenset[str] | None = None,
+        without: frozenset[str] = frozenset(),
         extra: dict[str, dict[str, Any]] | None = None,
         reacting: bool = True,
     ) -> None:
         self.folder = folder
         self.hospital: HospitalSettings = folder.settings()
         self.clock: Clock = clock or SystemClock()
-        self.found: Found = discover(only)
+        self.found: Found = discover(without)
         location: Path | str = self.hospital.database or folder.boards
         self.runtime = Runtime(
             Databases(location),

@@ -1,0 +1,59 @@
+"""Pharmacists 药师: pick what is paid for, scan every pack, hand it out."""
+
+from datetime import timedelta
+
+from plugward.boards.pharmacy.contract import DispenseTask, NobodyWaiting
+from plugward.kernel.envelope import Actor
+from plugward.kernel.refusals import Refusal
+from plugward.kit.time import Instant
+
+from ..cast import Member
+from .hospital import Hospital
+from .patient import Visits
+
+LOOK_AGAIN_S = 40
+SCAN_S = 4
+OVERTIME = timedelta(hours=3)
+
+
+class Pharmacist:
+    """One window."""
+
+    def __init__(self, hospital: Hospital, member: Member, window: str, visits: Visits) -> None:
+        self._hospital = hospital
+        self._member = member
+        self._window = window
+        self._visits = visits
+        self._actor: Actor = hospital.cast.actor(member)
+
+    async def work(self, begins: Instant, ends: Instant) -> None:
+        """Serve the window until the day is over."""
+        hospital, world = self._hospital, self._hospital.world
+        await world.until(begins)
+        while world.now() < ends + OVERTIME and not hospital.doors_close:
+            try:
+                with hospital.step("call to the window", self._actor):
+                    task = await hospital.pharmacy.call_next(self._member.campus, self._window)
+            except NobodyWaiting:
+                await world.sleep(LOOK_AGAIN_S)
+                continue
+            await self._serve(task)
+
+    async def _serve(self, task: DispenseTask) -> None:
+        hospital = self._hospital
+        with hospital.cast.acting(self._actor):
+            sheet = await hospital.pharmacy.task(task.id)
+        for line in sheet.lines:
+            for _ in range(line.open - line.scanned):
+                await hospital.world.sleep(SCAN_S)
+                with hospital.step("scan pack", self._actor):
+                    await hospital.pharmacy.scan(task.id, line.item)
+        try:
+            with hospital.step("dispense", self._actor):
+                done = await hospital.pharmacy.dispense(task.id)
+        except Refusal:
+            return  # counted; it stays on the pharmacy's list
+        hospital.journal.waited(
+            "paid → drugs", (hospital.world.now() - done.paid_at).total_seconds()
+        )
+        self._visits.has_drugs(task.encounter)
