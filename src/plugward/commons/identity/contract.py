@@ -220,6 +220,7 @@ class SignedIn(Message):
             roles=self.roles,
             device=device,
             address=address,
+            opened=tuple(o.patient for o in self.opened),
         )
 
 

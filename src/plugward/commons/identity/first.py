@@ -7,6 +7,7 @@ from plugward.kernel import Reading, Work
 from plugward.kernel.board import BoardError
 from plugward.kernel.runtime import Runtime
 from plugward.kit.ids import derive
+from plugward.vocabulary import DepartmentCode
 
 from .accounts import Terms, member_of
 from .contract import AccountKind, AccountState, Grant, GrantId, StaffChanged
@@ -76,7 +77,7 @@ def _invite(work: Work, code_hash: str, hours: int) -> None:
         staff_no=STAFF_NO,
         name="系统管理员",
         title="",
-        department="",
+        department=DepartmentCode(""),
         kind=AccountKind.PERSON,
         state=AccountState.INVITED,
         grants=(

@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from plugward.kernel import Reading, Settings, Work
-from plugward.vocabulary import StaffId
+from plugward.vocabulary import CampusCode, StaffId
 
 from .contract import (
     Account,
@@ -41,7 +41,7 @@ def break_glass(work: Work, request: BreakGlass, settings: Settings) -> Opening:
         staff=staff,
         staff_no=who.staff_no,
         name=who.name,
-        campus=work.campus,
+        campus=CampusCode(work.campus),
         state=OpeningState.OPEN,
         opened_at=work.now,
         until=work.now + timedelta(hours=settings["opening_hours"]),

@@ -214,8 +214,8 @@ class IdentityService(Identity):
         active = read.find(
             accounts,
             Account,
+            accounts.c.kind == AccountKind.PERSON,
             state=AccountState.ACTIVE,
-            kind=AccountKind.PERSON,
             order_by="staff_no",
             limit=STAFF_MAX,
         )

@@ -116,7 +116,7 @@ class Credentials(Account):
     earlier_hashes: tuple[Secret, ...] = ()
     code_hash: Secret | None = None
     code_until: Instant | None = None
-    opened_at: Instant
+    opened_at: Instant | None = None
 
     def public(self) -> Account:
         return Account(**{f: getattr(self, f) for f in Account.__struct_fields__})
