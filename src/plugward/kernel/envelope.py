@@ -34,6 +34,7 @@ class Actor(msgspec.Struct, frozen=True):
     on_behalf_of: str | None = None
     device: str | None = None
     address: str | None = None
+    opened: tuple[UUID, ...] = ()  # patients whose records this person may read everywhere, for now
 
     def sees(self, campus: str) -> bool:
         return campus in self.campuses or self.campuses == ALL_CAMPUSES

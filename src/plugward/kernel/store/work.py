@@ -4,6 +4,7 @@ A ``Work`` belongs to one transaction on the board's own tables; it is a plain, 
 so nothing inside it can wait for another board. ``Reading`` is the part that changes nothing.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    or_,
     select,
     update,
 )
@@ -24,12 +26,12 @@ from sqlalchemy.sql import Executable
 from plugward.kit.ids import derive
 from plugward.kit.time import Instant
 
-from ..envelope import Actor, Call
+from ..envelope import Actor, Call, Envelope
 from ..message import Event, tag_of
 from ..refusals import ChangedMeanwhile, NotFound, Refusal
 from . import statements
 from .frames import columns_of
-from .tables import BoardTables
+from .tables import BoardTables, SystemTables
 
 M = TypeVar("M", bound=msgspec.Struct)
 Refuse = type[Refusal] | Callable[[], Refusal]
@@ -55,6 +57,16 @@ class Reading:
     def actor(self) -> Actor:
         """Who asked. A person's id goes into the documents this unit writes."""
         return self._call.envelope.actor
+
+    @property
+    def envelope(self) -> Envelope:
+        """The envelope of this call."""
+        return self._call.envelope
+
+    @property
+    def system(self) -> SystemTables:
+        """The kernel's own tables in this store (for the kernel)."""
+        return self._tables.system
 
     @property
     def campus(self) -> str:
@@ -134,7 +146,17 @@ class Reading:
         return found
 
     def visible(self, table: Table) -> tuple[ColumnElement[bool], ...]:
-        """The condition that cuts a campus-bound table to what the caller may see."""
+        """The condition that cuts a campus-bound table to what the caller may see.
+
+        A record that was opened by breaking the glass is seen whatever its campus.
+        """
+        actor = self.actor
+        own = self._own_campuses(table)
+        if own and actor.opened and "patient" in table.c:
+            return (or_(*own, table.c.patient.in_(actor.opened)),)
+        return own
+
+    def _own_campuses(self, table: Table) -> tuple[ColumnElement[bool], ...]:
         actor = self.actor
         if table.info.get("scope") != "campus" or actor.sees_all:
             return ()
@@ -150,6 +172,10 @@ class Work(Reading):
     def __init__(self, connection: Connection, tables: BoardTables, call: Call, now: Instant):
         super().__init__(connection, tables, call, now)
         self.published: list[tuple[Event, str]] = []
+
+    def visible(self, table: Table) -> tuple[ColumnElement[bool], ...]:
+        """Nothing is changed at another campus: a broken glass opens for reading only."""
+        return self._own_campuses(table)
 
     # ── rows ────────────────────────────────────────────────────────────────────────────────
     def insert(self, table: Table, *messages: msgspec.Struct, **extra: Any) -> None:
@@ -296,9 +322,34 @@ class Work(Reading):
         """An id that follows from this request: the same again when the request is repeated."""
         return derive(self._call.envelope.request, *parts)
 
-    def next_key_version(self, key: str) -> int:
-        """The next version of an ordering key; writers of one key wait for each other here."""
-        return self._counted(self._tables.system.key, "key", key, "version", 1)
+    def key_versions(self, keys: Sequence[str]) -> list[int]:
+        """The next versions of ordering keys, as published; writers of one key wait here."""
+        counts = Counter(keys)
+        last = self._raised(counts)
+        following = {key: last[key] - count for key, count in counts.items()}
+        versions: list[int] = []
+        for key in keys:
+            following[key] += 1
+            versions.append(following[key])
+        return versions
+
+    def _raised(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Raise many counters; most units of work have just one."""
+        table, dialect = self._tables.system.key, self._connection.dialect.name
+        if len(counts) == 1:
+            [(key, step)] = counts.items()
+            return {key: self._counted(table, "key", key, "version", step, step=step)}
+        # In the order of the keys, so that two writers of the same keys cannot lock each other.
+        ordered = sorted(counts.items())
+        bumps = statements.bump_many(table, dialect)
+        if bumps is not None:
+            return {
+                row.key: row.version for row in self._execute(bumps.statement, bumps.of(ordered))
+            }
+        one = statements.bump(table, "key", "version", dialect).statement
+        self._execute(one, [{"k": key, "first": step, "step": step} for key, step in ordered])
+        found = select(table.c.key, table.c.version).where(table.c.key.in_(list(counts)))
+        return {row.key: row.version for row in self._execute(found)}
 
     def _may_write(self, table: Table, campus: str | None) -> None:
         if table.info.get("scope") == "campus" and not self.actor.sees(campus or ""):
