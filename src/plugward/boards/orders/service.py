@@ -1,9 +1,10 @@
 """What the orders board does. Each public method is one step of the process."""
 
+from collections.abc import Iterator
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import Table, func, select
 
 from plugward.boards.encounters.contract import Encounter, Encounters, EncounterState
 from plugward.kernel import (
@@ -17,7 +18,6 @@ from plugward.kernel import (
     messages,
     reading,
 )
-from plugward.kit.time import Instant
 from plugward.vocabulary import (
     CampusCode,
     DepartmentCode,
@@ -46,30 +46,45 @@ from .contract import (
     SignGroup,
     TooManyLines,
     Usage,
-    UsageKind,
     WithdrawReason,
     WrongPatient,
 )
 from .rules import (
     LIFECYCLE,
+    Catalogue,
     FastingDay,
     ItemVersion,
     Limits,
+    Stamp,
     UsageVersion,
     asks_the_same,
     by_group,
     charges_of,
     check_group,
-    signed_lines,
     sources_of,
     standing_drugs,
 )
-from .tables import drafts, fasting_days, groups, items, lines, usages
+from .tables import (
+    catalogue,
+    drafts,
+    fasting_days,
+    fits,
+    groups,
+    in_force,
+    items,
+    likeness,
+    lines,
+    usages,
+)
 
 GROUPS_MAX = 100
 LINES_MAX = 1_000
 HITS_MAX = 20
+CATALOGUE_MAX = 200_000
+WHOLE = "whole"
 SOUGHT_MAX = 100  # prescriptions looked through for one to repeat
+_STAMP = select(catalogue.c.stamp).where(catalogue.c.name == WHOLE)
+V = TypeVar("V", ItemVersion, UsageVersion)
 ENDED = (EncounterState.FINISHED, EncounterState.CANCELLED)
 
 
@@ -77,6 +92,7 @@ class OrderService(Orders):
     def __init__(self, store: Store, settings: Settings, encounters: Encounters) -> None:
         self.store = store
         self._encounters = encounters
+        self._catalogue: Catalogue | None = None
         self._limits = Limits(**{name: settings[name] for name in Limits.__struct_fields__})
 
     # ── the basket ──────────────────────────────────────────────────────────────────────────
@@ -104,13 +120,6 @@ class OrderService(Orders):
 
     @in_work
     def _sign(self, work: Work, request: SignGroup) -> OrderGroup:
-        signed = _group(work, request.id)
-        if signed is not None:
-            if asks_the_same(request, signed):
-                return signed
-            raise AlreadyThere
-        known = _items(work, tuple({line.item for line in request.lines}))
-        check_group(request, known, _usages(work), self._limits)
         group = OrderGroup(
             id=request.id,
             encounter=request.encounter,
@@ -120,12 +129,26 @@ class OrderService(Orders):
             author=work.actor.id,
             signed_at=work.now,
             indication=request.indication,
-            lines=signed_lines(request, known),
+            lines=(),
         )
-        _write(work, group)
+        has_drugs = any(line.kind is OrderKind.DRUG for line in request.lines)
+        if not work.insert_new(groups, group, has_drugs=has_drugs):
+            return _signed_before(work, request)
+        signed = check_group(request, self._known(work), self._limits, work.now)
+        work.insert(lines, *(_Placed(position=n, **s.fields()) for n, s in enumerate(signed)))
         _forget_draft(work, request.encounter)
+        group = group.replace(lines=signed)
         work.publish(GroupSigned(group=group, charges=charges_of(group)))
         return group
+
+    def _known(self, work: Work) -> Catalogue:
+        """The catalogue as this transaction sees it, read again only when it has changed."""
+        stamp = next((row.stamp for row in work.rows(_STAMP)), 0)
+        if self._catalogue is None or self._catalogue.stamp != stamp:
+            self._catalogue = Catalogue(
+                stamp, _whole(work, items, ItemVersion), _whole(work, usages, UsageVersion)
+            )
+        return self._catalogue
 
     # ── taking back ─────────────────────────────────────────────────────────────────────────
     @in_work
@@ -172,10 +195,12 @@ class OrderService(Orders):
     @in_work
     def learn_item(self, work: Work, item: ItemVersion) -> None:
         work.save_copy(items, item)
+        _stamp(work)
 
     @in_work
     def learn_usage(self, work: Work, usage: UsageVersion) -> None:
         work.save_copy(usages, usage)
+        _stamp(work)
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────
     @reading
@@ -231,8 +256,8 @@ class OrderService(Orders):
             return ()
         hits = (
             select(*(items.c[name] for name in OrderableItem.__struct_fields__))
-            .where(_in_force(items, read.now), _fits(wanted))
-            .order_by(_likeness(wanted), func.length(items.c.name_zh), items.c.item)
+            .where(in_force(items, read.now), fits(wanted))
+            .order_by(likeness(wanted), func.length(items.c.name_zh), items.c.item)
             .limit(max(1, min(limit, HITS_MAX)))
         )
         if kinds:
@@ -241,12 +266,16 @@ class OrderService(Orders):
 
     @reading
     def items(self, read: Reading, codes: tuple[str, ...]) -> tuple[OrderableItem, ...]:
-        known = {item.item: item for item in _items(read, codes[:SOUGHT_MAX]).values()}
-        return tuple(known[code] for code in codes[:SOUGHT_MAX] if code in known)
+        wanted = codes[:SOUGHT_MAX]
+        found = read.find(
+            items, OrderableItem, in_force(items, read.now), limit=LINES_MAX, item=wanted
+        )
+        known = {item.item: item for item in found}
+        return tuple(known[code] for code in wanted if code in known)
 
     @reading
     def usages(self, read: Reading) -> tuple[Usage, ...]:
-        return read.find(usages, Usage, _in_force(usages, read.now), limit=200)
+        return read.find(usages, Usage, in_force(usages, read.now), limit=200)
 
     async def _encounter(self, id: EncounterId) -> Encounter | None:
         """The encounter, or nothing while its board is away: a doctor signs all the same."""
@@ -263,11 +292,12 @@ def _check_encounter(encounter: Encounter, patient: PatientId, campus: CampusCod
         raise EncounterEnded(encounter=encounter.id)
 
 
-def _write(work: Work, group: OrderGroup) -> None:
-    has_drugs = any(line.kind is OrderKind.DRUG for line in group.lines)
-    work.insert(groups, group, has_drugs=has_drugs)
-    numbered = tuple(_Numbered(position=n, **line.fields()) for n, line in enumerate(group.lines))
-    work.insert(lines, *numbered)
+def _signed_before(work: Work, request: SignGroup) -> OrderGroup:
+    """The same group asked for again under another request."""
+    signed = _group(work, request.id)
+    if signed is None or not asks_the_same(request, signed):
+        raise AlreadyThere
+    return signed
 
 
 def _forget_draft(work: Work, encounter: EncounterId) -> None:
@@ -293,7 +323,7 @@ def _withdraw(work: Work, line: OrderLine, reason: WithdrawReason) -> OrderLine:
     return withdrawn
 
 
-class _Numbered(OrderLine, kw_only=True):
+class _Placed(OrderLine, kw_only=True):
     """A line with its place in the group."""
 
     position: int
@@ -327,57 +357,14 @@ def _groups(
     return by_group([OrderGroup(**head.fields()) for head in heads], found)
 
 
-def _items(read: Reading, codes: tuple[str, ...]) -> dict[tuple[OrderKind, str], OrderableItem]:
-    if not codes:
-        return {}
-    found = read.find(items, OrderableItem, _in_force(items, read.now), limit=LINES_MAX, item=codes)
-    return {(item.kind, item.item): item for item in found}
+def _whole(read: Reading, table: Table, kind: type[V]) -> Iterator[V]:
+    for offset in range(0, CATALOGUE_MAX, LINES_MAX):
+        found = read.find(table, kind, limit=LINES_MAX, offset=offset)
+        yield from found
+        if len(found) < LINES_MAX:
+            return
 
 
-def _usages(read: Reading) -> set[tuple[UsageKind, str]]:
-    found = read.find(usages, Usage, _in_force(usages, read.now), limit=LINES_MAX)
-    return {(usage.kind, usage.usage) for usage in found}
-
-
-def _in_force(table: Any, now: Instant) -> ColumnElement[bool]:
-    """The newest version that has taken effect, unless it is retired or has run out."""
-    later = table.alias()
-    code = "item" if "item" in table.c else "usage"
-    newest = (
-        select(func.max(later.c.version))
-        .where(
-            later.c.kind == table.c.kind,
-            later.c[code] == table.c[code],
-            later.c.valid_from <= now,
-        )
-        .scalar_subquery()
-    )
-    return and_(
-        table.c.version == newest,
-        table.c.is_retired.is_(False),
-        or_(table.c.valid_to.is_(None), table.c.valid_to > now),
-    )
-
-
-def _fits(text: str) -> ColumnElement[bool]:
-    initials = text.upper()
-    return or_(
-        items.c.item.startswith(initials, autoescape=True),
-        items.c.pinyin.contains(initials, autoescape=True),
-        items.c.name_zh.contains(text, autoescape=True),
-        func.lower(items.c.name_en).contains(text.lower(), autoescape=True),
-    )
-
-
-def _likeness(text: str) -> ColumnElement[int]:
-    """The exact code first, then what begins like the text, then what contains it."""
-    initials = text.upper()
-    return case(
-        (items.c.item == initials, 0),
-        (items.c.pinyin == initials, 1),
-        (items.c.name_zh == text, 1),
-        (items.c.pinyin.startswith(initials, autoescape=True), 2),
-        (items.c.name_zh.startswith(text, autoescape=True), 2),
-        (func.lower(items.c.name_en).startswith(text.lower(), autoescape=True), 3),
-        else_=4,
-    )
+def _stamp(work: Work) -> None:
+    work.insert_new(catalogue, Stamp(stamp=0), name=WHOLE)
+    work.set_where(catalogue, catalogue.c.name == WHOLE, stamp=catalogue.c.stamp + 1)

@@ -1,10 +1,26 @@
 """The tables orders owns: signed groups, baskets, fasting days, and copies of the catalogue."""
 
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Boolean, Column, Date, Index, Integer, String, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Date,
+    Index,
+    Integer,
+    String,
+    Text,
+    and_,
+    case,
+    func,
+    or_,
+    select,
+)
 
 from plugward.kernel import BoardTables, Id, Moment, State, Stored
+from plugward.kit.time import Instant
 from plugward.vocabulary import OrderKind
 
 from .contract import LineState, NewLine, UsageKind
@@ -120,3 +136,57 @@ usages = tables.define(
     scope="shared",
     why_shared="a read copy of the one catalogue for all campuses",
 )
+
+# Counts what was learned of the catalogue, so that a copy in memory knows when it is old.
+catalogue = tables.define(
+    "catalogue",
+    Column("name", String(16), primary_key=True),
+    Column("stamp", Integer, nullable=False),
+    scope="shared",
+    why_shared="it counts the changes of a catalogue that all campuses share",
+)
+
+
+def in_force(table: Any, now: Instant) -> ColumnElement[bool]:
+    """The newest version that has taken effect, unless it is retired or has run out."""
+    later = table.alias()
+    code = "item" if "item" in table.c else "usage"
+    newest = (
+        select(func.max(later.c.version))
+        .where(
+            later.c.kind == table.c.kind,
+            later.c[code] == table.c[code],
+            later.c.valid_from <= now,
+        )
+        .scalar_subquery()
+    )
+    return and_(
+        table.c.version == newest,
+        table.c.is_retired.is_(False),
+        or_(table.c.valid_to.is_(None), table.c.valid_to > now),
+    )
+
+
+def fits(text: str) -> ColumnElement[bool]:
+    """The item's code, initials or names say what was typed."""
+    initials = text.upper()
+    return or_(
+        items.c.item.startswith(initials, autoescape=True),
+        items.c.pinyin.contains(initials, autoescape=True),
+        items.c.name_zh.contains(text, autoescape=True),
+        func.lower(items.c.name_en).contains(text.lower(), autoescape=True),
+    )
+
+
+def likeness(text: str) -> ColumnElement[int]:
+    """The exact code first, then what begins like the text, then what contains it."""
+    initials = text.upper()
+    return case(
+        (items.c.item == initials, 0),
+        (items.c.pinyin == initials, 1),
+        (items.c.name_zh == text, 1),
+        (items.c.pinyin.startswith(initials, autoescape=True), 2),
+        (items.c.name_zh.startswith(text, autoescape=True), 2),
+        (func.lower(items.c.name_en).startswith(text.lower(), autoescape=True), 3),
+        else_=4,
+    )
