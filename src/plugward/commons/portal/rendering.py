@@ -29,6 +29,8 @@ from plugward.kit.time import HOSPITAL_ZONE, age_years, hospital_date
 from .words import CHINESE, Words, fill, own_catalogue
 
 HERE = Path(__file__).parent
+MINUTE_S = 60
+SMALL = 2  # below two years an age is told in months, below two months in days
 STATIC = HERE / "static"
 
 
@@ -221,16 +223,16 @@ def ago(value: datetime | None) -> str:
     scene = _SCENE.get()
     seconds = max(0, int((scene.now - value).total_seconds()))
     words = own_catalogue(scene.language)["js"]
-    if seconds < 60:
+    if seconds < MINUTE_S:
         return fill(words["seconds_ago"], {"n": seconds})
-    return fill(words["minutes_ago"], {"n": seconds // 60})
+    return fill(words["minutes_ago"], {"n": seconds // MINUTE_S})
 
 
 def masked(name: str | None) -> str:
     """沈玉兰 → 沈*兰, 何静 → 何*: for public screens."""
     if not name:
         return "*"
-    return name[0] + "*" + (name[-1] if len(name) > 2 else "")
+    return name[0] + "*" + name[2:][-1:]
 
 
 _SEX = {
@@ -251,10 +253,10 @@ def age(birth: date | None) -> str:
     today = hospital_date(scene.now)
     chinese = scene.language == CHINESE
     years = age_years(birth, today)
-    if years >= 2:
+    if years >= SMALL:
         return f"{years} 岁" if chinese else f"{years} y"
     months = (today.year - birth.year) * 12 + today.month - birth.month - (today.day < birth.day)
-    if months >= 2:
+    if months >= SMALL:
         return f"{months} 月" if chinese else f"{months} mo"
     days = (today - birth).days
     return f"{days} 天" if chinese else f"{days} d"

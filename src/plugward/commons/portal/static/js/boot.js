@@ -30,11 +30,19 @@
     if (region) region.textContent = text;
   };
 
+  let touched = Date.now();
+  const quiet_ms = 3000;
+  for (const kind of ["keydown", "pointerdown"]) {
+    addEventListener(kind, (event) => event.isTrusted && (touched = Date.now()), { capture: true, passive: true });
+  }
+
   const acts = new WeakMap(); // element → id of an act whose outcome is not known yet
   const safe = new Set(["get", "head", "options"]);
 
   document.addEventListener("htmx:configRequest", (event) => {
     const { elt, verb, headers } = event.detail;
+    // A page that refreshes itself does not show that somebody is there.
+    if (Date.now() - touched > quiet_ms) headers["X-Quiet"] = "1";
     if (safe.has(String(verb).toLowerCase())) return;
     const act = acts.get(elt) ?? elt.dataset.act ?? plugward.newId();
     acts.set(elt, act);

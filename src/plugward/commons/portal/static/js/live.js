@@ -19,8 +19,11 @@
     show();
     guard(false);
     document.dispatchEvent(new CustomEvent("plugward:online"));
-    for (const panel of document.querySelectorAll("[data-panel][data-topic]")) htmx.trigger(panel, "refresh");
+    refreshAll();
     plugward.drafts?.saveAll(false);
+  };
+  const refreshAll = () => {
+    for (const panel of document.querySelectorAll("[data-panel][data-topic]")) htmx.trigger(panel, "refresh");
   };
   const offline = () => {
     tries += 1;
@@ -57,6 +60,18 @@
     }
   };
 
+  // What this page listens to follows from its panels. Deferred scripts run before htmx looks at
+  // the page, so the stream is opened with the right names.
+  const topics = new Set();
+  for (const element of document.querySelectorAll("[hx-trigger*='sse:']")) {
+    for (const part of element.getAttribute("hx-trigger").matchAll(/sse:([^\s,]+)/g)) topics.add(part[1]);
+  }
+  const source = document.querySelector("[data-live]");
+  if (source && document.body.dataset.viewer) {
+    source.setAttribute("sse-connect", `${source.dataset.live}?topics=${encodeURIComponent([...topics].join(","))}`);
+  }
+
+  document.addEventListener("htmx:sseMessage", () => (last = Date.now()));
   document.addEventListener("htmx:sseOpen", online);
   document.addEventListener("htmx:sseError", offline);
   addEventListener("offline", offline);
@@ -68,6 +83,7 @@
     if (message.type === "beat") {
       const server = Number(message.data);
       if (server > 0) plugward.offset_ms = server - Date.now();
+      else refreshAll(); // more was missed than the server could tell
     }
     // The extension would swap the text of the message into the page; ids are not for reading.
     event.preventDefault();

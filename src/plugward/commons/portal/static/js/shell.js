@@ -9,6 +9,16 @@
     if (dialog && (event.target.closest("[data-close]") || event.target === dialog)) dialog.close();
   });
 
+  // What an action said stands in the key bar for a while.
+  document.addEventListener("plugward:said", (event) => {
+    const text = event.detail?.value ?? "";
+    const spot = document.getElementById("said-note");
+    if (spot) {
+      spot.textContent = text;
+      setTimeout(() => spot.textContent === text && (spot.textContent = ""), 6000);
+    }
+  });
+
   // ── command palette ─────────────────────────────────────────────────────────────────────────
   const palette = () => document.getElementById("palette");
   document.addEventListener("plugward:palette", () => {

@@ -1,0 +1,175 @@
+"""Pages served 页面: runs a board's page and turns what it returns into an answer."""
+
+import json
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote, unquote
+
+import msgspec
+from markupsafe import Markup
+
+from plugward.kernel.pages import Go, Grid, Page, Place, View, Viewer
+from plugward.kernel.refusals import NotAllowed
+from plugward.kernel.runtime import Runtime
+
+from .door import Visit
+from .frame import Framer
+from .guard import csrf_token
+from .http import HttpError, Request, Response, local, redirect
+from .rendering import Scene
+from .running import call_page, within
+from .table import Route, Table, cell
+
+SAID = "plugward-said"
+GRID_ACTION = "/portal/do/"
+
+
+class PagesServed:
+    """The catch-all route over the table of pages."""
+
+    def __init__(self, runtime: Runtime, framer: Framer, *, page_s: float) -> None:
+        self._runtime = runtime
+        self._framer = framer
+        self._page_s = page_s
+
+    async def answer(
+        self,
+        table: Table,
+        request: Request,
+        visit: Visit,
+        viewer: Viewer,
+        form: dict[str, list[str]],
+    ) -> Response:
+        """A page, an action, or 404."""
+        if request.path.startswith(GRID_ACTION) and request.method == "POST":
+            return await self._do(table, request, form)
+        found = table.find(request.method, request.path)
+        if found is None:
+            other = "POST" if request.method != "POST" else "GET"
+            raise HttpError(405 if table.find(other, request.path) else 404, "not-found")
+        route, parameters = found
+        page = route.page
+        request.route = f"page {page.path}"
+        if page.permission not in viewer.permissions:
+            raise NotAllowed(permission=page.permission)
+        given = form if request.method == "POST" else request.values()
+        given = {name: values for name, values in given.items() if not name.startswith("_")}
+        given |= {name: [unquote(value)] for name, value in parameters.items()}
+        scene = self._framer.scene(
+            table, route.board, visit.language, viewer, csrf_token(visit.reference)
+        )
+
+        async def run() -> Response:
+            made = await call_page(self._runtime, route.plugged, page, viewer, given)
+            return self._made(table, route, scene, request, made)
+
+        return await within(self._page_s, run, board=route.board)
+
+    def _made(
+        self, table: Table, route: Route, scene: Scene, request: Request, made: Any
+    ) -> Response:
+        if isinstance(made, Go):
+            return _go(request, made)
+        if isinstance(made, View):
+            template = made.template if "/" in made.template else f"{route.board}/{made.template}"
+            body = table.renderer.render(template, made.values, scene)
+            return self._document(table, route.page, scene, request, body, made.status)
+        if isinstance(made, Grid):
+            body = table.renderer.render("portal/grid.html", _grid(made, route.page), scene)
+            return self._document(table, route.page, scene, request, body, 200)
+        raise TypeError(f"{route.page.path} returned {type(made).__name__}")
+
+    def _document(
+        self,
+        table: Table,
+        page: Page,
+        scene: Scene,
+        request: Request,
+        body: Markup,
+        status: int,
+    ) -> Response:
+        """The work area alone for htmx and for panels, in its frame for a whole page."""
+        if request.is_htmx or page.method == "POST" or page.place is Place.SLOT:
+            return Response(body, status=status)
+        said = unquote(request.cookies.get(SAID, ""))[:200]
+        document = self._framer.framed(table, scene, body, page=page, path=request.path, said=said)
+        answer = Response(document, status=status)
+        return answer.cookie(SAID, "", seconds=0, secure=False) if said else answer
+
+    async def _do(self, table: Table, request: Request, form: dict[str, list[str]]) -> Response:
+        """A button of a plain list: one operation with one argument, the row's id."""
+        board, _, name = request.path.removeprefix(GRID_ACTION).partition("/")
+        operation = table.operation(board, name)
+        if operation is None or not operation.is_command or len(operation.parameters) != 1:
+            raise HttpError(404, "not-found")
+        request.route = f"do {operation.full_name}"
+        row = (form.get("row") or [""])[0]
+        arguments = msgspec.convert({operation.parameters[0]: row}, operation.request, strict=False)
+        client: Any = self._runtime.client(table.plugged[board].board.contract.protocol)  # type: ignore[union-attr]  # it has an operation
+        await getattr(client, name)(*msgspec.structs.astuple(arguments))
+        back = request.headers.get("hx-current-url", "")
+        return _go(request, Go(local("/" + back.partition("//")[2].partition("/")[2])))
+
+
+def _go(request: Request, go: Go) -> Response:
+    """To another page; the same page is swapped in place, so that nothing flickers."""
+    to = local(go.to)
+    said = quote(go.said[:200])
+    if not request.is_htmx:
+        answer = redirect(to)
+    else:
+        answer = Response(status=200, kind="")
+        current = request.headers.get("hx-current-url", "").partition("//")[2]
+        current = "/" + current.partition("/")[2].partition("?")[0]
+        if current == to.partition("?")[0]:
+            place = {"path": to, "target": "#main", "swap": "outerHTML"}
+            answer.header("hx-location", json.dumps(place))
+            if said:
+                told = {"plugward:said": go.said[:200]}
+                answer.header("hx-trigger", json.dumps(told))
+            return answer
+        answer.header("hx-redirect", to)
+    return answer.cookie(SAID, said, seconds=30, secure=False) if said else answer
+
+
+class _Cell(msgspec.Struct):
+    text: Any
+    number: bool
+
+
+class _Row(msgspec.Struct):
+    cells: list[_Cell]
+    actions: list[dict[str, Any]]
+
+
+def _grid(grid: Grid, page: Page) -> dict[str, Any]:
+    """The values of the plain list's template."""
+    rows = []
+    for row in grid.rows:
+        values = [getattr(row, column.field, None) for column in grid.columns]
+        rows.append(
+            _Row(
+                [_Cell(cell(v), _is_number(v)) for v in values],
+                [
+                    {
+                        "title": action.title,
+                        "url": f"{GRID_ACTION}{action.operation.__operation__.board}"
+                        f"/{action.operation.__operation__.name}",
+                        "values": {"row": str(row.id)},
+                    }
+                    for action in grid.actions
+                    if not action.when or getattr(row, "state", None) in action.when
+                ],
+            )
+        )
+    return {
+        "page_title": page.title,
+        "page_title_en": page.title_en,
+        "columns": grid.columns,
+        "rows": rows,
+        "has_actions": bool(grid.actions),
+    }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)

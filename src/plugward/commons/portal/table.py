@@ -1,0 +1,98 @@
+"""Table 页面表: every page of every plugged board, swapped in one assignment when that changes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from plugward.kernel.contracts import Contract, Operation
+from plugward.kernel.pages import Page, Place
+from plugward.kernel.runtime import Plugged, Runtime
+
+from .rendering import Renderer
+from .words import Words
+
+
+class Route(msgspec.Struct, frozen=True, eq=False):
+    """One page of one board, and the parts of its path."""
+
+    plugged: Plugged
+    page: Page
+    parts: tuple[str, ...]
+
+    @property
+    def board(self) -> str:
+        return self.plugged.board.name
+
+    def match(self, parts: tuple[str, ...]) -> dict[str, str] | None:
+        """The path's parameters, or None."""
+        found = {}
+        for own, given in zip(self.parts, parts, strict=True):
+            if own.startswith("{"):
+                found[own[1:-1]] = given
+            elif own != given:
+                return None
+        return found
+
+
+class Table:
+    """What the portal serves, for one set of plugged boards."""
+
+    def __init__(self, plugged: dict[str, Plugged]) -> None:
+        self.plugged = dict(plugged)
+        boards = tuple(part.board for part in self.plugged.values())
+        self.words = Words(boards)
+        self.renderer = Renderer(boards, self.words)
+        self.routes = [
+            Route(part, page, parts_of(page.path))
+            for part in self.plugged.values()
+            for page in part.board.pages
+        ]
+        self._by_shape: dict[tuple[str, int], list[Route]] = {}
+        for route in sorted(self.routes, key=lambda r: sum(p.startswith("{") for p in r.parts)):
+            self._by_shape.setdefault((route.page.method, len(route.parts)), []).append(route)
+        self.slots: dict[str, tuple[Page, ...]] = {}
+        for route in sorted(self.routes, key=lambda r: r.page.order):
+            if route.page.place is Place.SLOT:
+                self.slots[route.page.slot] = (*self.slots.get(route.page.slot, ()), route.page)
+
+    def is_of(self, runtime: Runtime) -> bool:
+        """Whether the same boards are still plugged in."""
+        return self.plugged == runtime.plugged
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """The page at a path. HEAD is answered like GET."""
+        parts = parts_of(path)
+        for route in self._by_shape.get(("GET" if method == "HEAD" else method, len(parts)), ()):
+            found = route.match(parts)
+            if found is not None:
+                return route, found
+        return None
+
+    def entries(self, permissions: frozenset[str]) -> list[Route]:
+        """The pages with a place in the rail that somebody with these rights may open."""
+        allowed = [
+            route
+            for route in self.routes
+            if route.page.place is Place.RAIL and route.page.permission in permissions
+        ]
+        return sorted(allowed, key=lambda route: (route.page.order, route.page.path))
+
+    def operation(self, board: str, name: str) -> Operation | None:
+        part = self.plugged.get(board)
+        contract = part.board.contract if part else None
+        return contract.operations.get(name) if contract else None
+
+    def contracts(self) -> Iterable[tuple[Plugged, Contract]]:
+        for part in self.plugged.values():
+            if part.board.contract is not None:
+                yield part, part.board.contract
+
+
+def parts_of(path: str) -> tuple[str, ...]:
+    return tuple(part for part in path.split("/") if part)
+
+
+def cell(value: Any) -> Any:
+    """A value of a plain list, ready to be shown."""
+    return "—" if value is None else value
