@@ -23,6 +23,7 @@ class EventMeta(MessageMeta):
     ) -> Any:
         cls = super().__new__(mcls, name, bases, namespace, **options)
         cls.ordering_key = key
+        cls.tag = str(cls.__struct_config__.tag)
         cls.key_of = attrgetter(key) if key else None
         return cls
 
@@ -35,9 +36,10 @@ class Event(Message, metaclass=EventMeta):
     """
 
     ordering_key: ClassVar[str] = ""
+    tag: ClassVar[str] = ""
     key_of: ClassVar[Any] = None
 
 
 def tag_of(event: type[Event]) -> str:
     """The event's name on the wire."""
-    return str(event.__struct_config__.tag)
+    return event.tag

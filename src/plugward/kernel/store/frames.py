@@ -2,7 +2,9 @@
 
 import types
 import typing
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from hashlib import blake2b
 from typing import Any, get_args, get_origin
 from uuid import UUID
 
@@ -18,6 +20,7 @@ from ..envelope import Call
 from ..message import Event
 
 COMMAND_DONE = "kernel.command.done.v1"
+KEY_LENGTH_MAX = 80
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -59,30 +62,42 @@ class CommandDone(Message, tag=COMMAND_DONE):
     arguments_hash: bytes
 
 
-def frame_of_event(
-    event: Event, tag: str, key_version: int, *, source: str, call: Call, now: Instant, index: int
-) -> Frame:
-    """The outbox row of an event. Its id follows from the request, so a repeat makes the same."""
+def frames_of_events(
+    events: Iterable[tuple[Event, str, int]],
+    source: str,
+    call: Call,
+    request: UUID,
+    *,
+    now: Instant,
+    next_position: Callable[[], int | None],
+) -> Iterator[Frame]:
+    """The outbox rows of events with their keys and versions.
+
+    Their ids follow from the unit's request, so that a repeat makes the same, and two units of one
+    reaction or job make different ones.
+    """
     envelope = call.envelope
-    return Frame(
-        id=derive(envelope.request, source, tag, index),
-        source=source,
-        position=None,
-        key=key_text(event),
-        key_version=key_version,
-        tag=tag,
-        body=to_json(event),
-        carries=carried_by(type(event)),
-        campus=envelope.campus,
-        actor=envelope.actor.id,
-        cause=call.cause or envelope.request,
-        trace=envelope.trace,
-        occurred_at=now,
-        recorded_at=now,
-    )
+    for index, (event, key, key_version) in enumerate(events):
+        tag = type(event).tag
+        yield Frame(
+            id=derive(request, source, tag, index),
+            source=source,
+            position=next_position(),
+            key=key,
+            key_version=key_version,
+            tag=tag,
+            body=to_json(event),
+            carries=carried_by(type(event)),
+            campus=envelope.campus,
+            actor=envelope.actor.id,
+            cause=call.cause or envelope.request,
+            trace=envelope.trace,
+            occurred_at=now,
+            recorded_at=now,
+        )
 
 
-def frame_of_command(call: Call, *, source: str, now: Instant) -> Frame:
+def frame_of_command(call: Call, source: str, now: Instant, position: int | None) -> Frame:
     """The audit row of the command under way."""
     envelope = call.envelope
     actor = envelope.actor
@@ -100,7 +115,7 @@ def frame_of_command(call: Call, *, source: str, now: Instant) -> Frame:
     return Frame(
         id=derive(envelope.request, source, COMMAND_DONE),
         source=source,
-        position=None,
+        position=position,
         key=envelope.request.hex,
         key_version=0,
         tag=COMMAND_DONE,
@@ -116,9 +131,12 @@ def frame_of_command(call: Call, *, source: str, now: Instant) -> Frame:
 
 
 def key_text(event: Event) -> str:
-    """The ordering key of an event as text."""
+    """The ordering key of an event as text, never longer than its column."""
     value = type(event).key_of(event)
-    return value.hex if isinstance(value, UUID) else str(value)
+    text = value.hex if isinstance(value, UUID) else str(value)
+    return (
+        text if len(text) <= KEY_LENGTH_MAX else blake2b(text.encode(), digest_size=32).hexdigest()
+    )
 
 
 def carried_by(event: type[Event]) -> str:

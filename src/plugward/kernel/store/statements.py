@@ -1,28 +1,34 @@
 """Statements 语句: the few SQL shapes the kernel uses, built once per table."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import (
+    BigInteger,
     Column,
     ColumnElement,
     Insert,
     Integer,
     Select,
+    String,
     Table,
     bindparam,
     func,
     insert,
+    literal_column,
     select,
     type_coerce,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.mysql import insert as mysql_insert
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql import Executable
+
+from ..codec import to_json
 
 
 @cache
@@ -164,6 +170,48 @@ def bump(table: Table, key: str, column: str, dialect: str) -> Bump:
         .returning(table.c[column]),
         True,
     )
+
+
+class ManyBumps(NamedTuple):
+    """How many counters are raised in one statement, and the parameters it takes for them."""
+
+    statement: Executable
+    of: Callable[[Sequence[tuple[str, int]]], dict[str, Any]]
+
+
+@cache
+def bump_many(table: Table, dialect: str) -> ManyBumps | None:
+    """Raise the versions of many keys at once; None where a database cannot say the new ones."""
+    if dialect == "sqlite":
+        pairs = func.json_each(bindparam("counts")).table_valued("key", "value")
+        # SQLite needs a WHERE here, or it takes ON for the beginning of a join.
+        some = select(pairs.c.key, pairs.c.value).where(literal_column("1") == literal_column("1"))
+        build: Any = sqlite_insert(table)
+        return ManyBumps(_raising(table, build, some), _as_json)
+    if dialect == "postgresql":
+        wanted = select(
+            func.unnest(bindparam("keys", type_=postgresql.ARRAY(String))),
+            func.unnest(bindparam("steps", type_=postgresql.ARRAY(BigInteger))),
+        )
+        build = postgresql_insert(table)
+        return ManyBumps(_raising(table, build, wanted), _as_arrays)
+    return None
+
+
+def _raising(table: Table, build: Any, wanted: Select[Any]) -> Executable:
+    inserted = build.from_select(["key", "version"], wanted)
+    raised: Executable = inserted.on_conflict_do_update(
+        index_elements=["key"], set_={"version": table.c.version + inserted.excluded.version}
+    ).returning(table.c.key, table.c.version)
+    return raised
+
+
+def _as_json(counts: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    return {"counts": to_json(dict(counts)).decode()}
+
+
+def _as_arrays(counts: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    return {"keys": [key for key, _ in counts], "steps": [step for _, step in counts]}
 
 
 def any_of(column: Column[Any], values: Iterable[UUID]) -> ColumnElement[bool]:

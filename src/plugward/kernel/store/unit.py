@@ -18,7 +18,7 @@ from ..codec import hash_of, pack, unpack
 from ..contracts import Operation
 from ..envelope import Call
 from ..refusals import AlreadyThere, RequestExpired, RequestReused
-from .frames import Frame, frame_of_command, frame_of_event
+from .frames import Frame, frame_of_command, frames_of_events, key_text
 from .tables import BoardTables
 from .work import Work
 
@@ -80,9 +80,7 @@ class Unit:
             answer = self.function(work, *self.args)
         except IntegrityError as error:
             raise AlreadyThere from error
-        frames = self._frames(work, now)
-        if next_position is not None:
-            frames = [msgspec.structs.replace(f, position=next_position()) for f in frames]
+        frames = self._frames(work, next_position or _numbered_later)
         system = self.tables.system
         if frames:
             rows: Any = [frame.row() for frame in frames]
@@ -103,24 +101,17 @@ class Unit:
         """The answer given before to the same request, if any."""
         return self._answer_given(connection, self.clock.now())
 
-    def _frames(self, work: Work, now: Instant) -> list[Frame]:
+    def _frames(self, work: Work, next_position: Callable[[], int | None]) -> list[Frame]:
         frames: list[Frame] = []
-        for index, (event, tag) in enumerate(work.published):
-            key = type(event).key_of(event)
-            version = work.next_key_version(key.hex if isinstance(key, UUID) else str(key))
-            frames.append(
-                frame_of_event(
-                    event,
-                    tag,
-                    version,
-                    source=self.tables.board,
-                    call=self.call,
-                    now=now,
-                    index=index,
-                )
+        board = self.tables.board
+        if work.published:
+            keys = [key_text(event) for event in work.published]
+            given = zip(work.published, keys, work.key_versions(keys), strict=True)
+            frames += frames_of_events(
+                given, board, self.call, self.request, now=work.now, next_position=next_position
             )
         if isinstance(self.call.operation, Operation):
-            frames.append(frame_of_command(self.call, source=self.tables.board, now=now))
+            frames.append(frame_of_command(self.call, board, work.now, next_position()))
         return frames
 
     def _answer_given(self, connection: Connection, now: Instant) -> Done | None:
@@ -151,6 +142,10 @@ def _identity(
     digest = hash_of(args)
     request = derive(call.envelope.request, name, digest.hex())
     return request, name, digest, _answer_type(function)
+
+
+def _numbered_later() -> None:
+    """A sequencer gives the position once the transaction is committed."""
 
 
 @cache

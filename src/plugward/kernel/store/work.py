@@ -27,7 +27,7 @@ from plugward.kit.ids import derive
 from plugward.kit.time import Instant
 
 from ..envelope import Actor, Call, Envelope
-from ..message import Event, tag_of
+from ..message import Event
 from ..refusals import ChangedMeanwhile, NotFound, Refusal
 from . import statements
 from .frames import columns_of
@@ -171,7 +171,7 @@ class Work(Reading):
 
     def __init__(self, connection: Connection, tables: BoardTables, call: Call, now: Instant):
         super().__init__(connection, tables, call, now)
-        self.published: list[tuple[Event, str]] = []
+        self.published: list[Event] = []
 
     def visible(self, table: Table) -> tuple[ColumnElement[bool], ...]:
         """Nothing is changed at another campus: a broken glass opens for reading only."""
@@ -316,7 +316,7 @@ class Work(Reading):
         """Say that something happened. It leaves with this transaction or not at all."""
         if type(event).key_of is None:
             raise TypeError(f"{type(event).__name__} declares no ordering key")
-        self.published.append((event, tag_of(type(event))))
+        self.published.append(event)
 
     def derive(self, *parts: object) -> UUID:
         """An id that follows from this request: the same again when the request is repeated."""
