@@ -29,6 +29,7 @@ from .refusals import (
     RequestReused,
     Unavailable,
 )
+from .sagas import Saga, Sagas, Then, Turn, begin, done, refused, unknown
 from .store.columns import Blob, Fen, Id, Moment, Price, State, Stored
 from .store.store import Store, in_work, reading
 from .store.tables import BoardTables
@@ -67,17 +68,23 @@ __all__ = [
     "RequestExpired",
     "RequestReused",
     "Route",
+    "Saga",
+    "Sagas",
     "Secret",
     "Sensitive",
     "Settings",
     "State",
     "Store",
     "Stored",
+    "Then",
+    "Turn",
     "Unavailable",
     "Work",
     "WrongState",
+    "begin",
     "command",
     "contract",
+    "done",
     "every",
     "fact",
     "in_work",
@@ -86,4 +93,6 @@ __all__ = [
     "proof",
     "query",
     "reading",
+    "refused",
+    "unknown",
 ]

@@ -16,6 +16,7 @@ from .facts import Fact, fact_of
 from .manifest import Manifest, read_manifest
 from .pages import HomePart, Page, home_of, page_of
 from .proofs import Proof, proof_of
+from .sagas import RESUME, Saga
 from .store.migrations import Step, steps_of
 from .store.tables import BoardTables
 
@@ -53,8 +54,9 @@ class Board:
         self.service = service
         self.tables = tables or BoardTables(self.manifest.name)
         self.reactions: tuple[Reaction, ...] = tuple(map(reaction_of, reactions))
-        self.jobs: tuple[Job, ...] = tuple(map(job_of, jobs))
-        self.sagas = tuple(sagas)
+        self.sagas: tuple[Saga, ...] = tuple(sagas)
+        resume = (RESUME,) if self.sagas else ()
+        self.jobs: tuple[Job, ...] = (*map(job_of, jobs), *resume)
         self.pages: tuple[Page, ...] = tuple(map(page_of, pages))
         self.home: tuple[HomePart, ...] = tuple(map(home_of, home))
         self.facts: tuple[Fact, ...] = tuple(map(fact_of, facts))
@@ -96,6 +98,9 @@ class Board:
             asked += reaction.needs.values()
         for job in self.jobs:
             asked += job.needs.values()
+        for saga in self.sagas:
+            for _, needs in saga.steps.values():
+                asked += needs.values()
         for page in self.pages:
             asked += page.parameters.values()
         for part in self.home:

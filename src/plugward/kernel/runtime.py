@@ -25,6 +25,7 @@ from .observe.meters import Meters
 from .outside import Outside
 from .proofs import Finding, Proof
 from .refusals import Unavailable
+from .sagas import Sagas
 from .store.databases import Databases
 from .store.store import Store
 from .store.work import Reading
@@ -43,6 +44,7 @@ class Plugged:
         self.actor = actor
         self.settings = settings
         self.service: Any = None
+        self.sagas: Sagas
         self.feed = Feed(store.engine)
         self.consumers: dict[str, Consumer] = {}
         self.timers: list[Timer] = []
@@ -141,6 +143,13 @@ class Runtime:
             board_actor(board.name, self._granted(board)),
             Settings(board.manifest, self._settings.get(board.name)),
         )
+        plugged.sagas = Sagas(
+            store,
+            board.sagas,
+            actor=plugged.actor,
+            inject=lambda needs: self.inject(plugged, needs),
+            clock=self.clock,
+        )
         self.plugged[board.name] = plugged
 
     def _granted(self, board: Board) -> frozenset[str]:
@@ -216,7 +225,12 @@ class Runtime:
         if is_contract(kind):
             return self.dispatcher.client(kind, caller=plugged.board.name)
         if isinstance(kind, type):
-            own: dict[Any, Any] = {Store: plugged.store, Settings: plugged.settings, Runtime: self}
+            own: dict[Any, Any] = {
+                Store: plugged.store,
+                Sagas: plugged.sagas,
+                Settings: plugged.settings,
+                Runtime: self,
+            }
             if kind in own:
                 return own[kind]
             if kind is plugged.board.service or (
