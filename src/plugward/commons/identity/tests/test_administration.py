@@ -1,6 +1,7 @@
 """Accounts, grants, the demo's people, and the glass that may be broken."""
 
 import stat
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -139,7 +140,7 @@ async def test_sec_identity_14_every_change_of_rights_ends_all_sessions_at_once(
     _, elsewhere = await desk.sign_in(address="10.2.2.2")
     await desk.ask(token)
     qin, _ = await desk.sign_in("A10001")
-    steps = {
+    steps: dict[str, Callable[[], Awaitable[object]]] = {
         "disable": lambda: desk.identity.disable(DR_LIN.id, "离职"),
         "grant": lambda: desk.identity.grant(DR_LIN.id, granted("manager", "C1")),
         "revoke": lambda: desk.identity.revoke(DR_LIN.id, DR_LIN.grants[0].id),
