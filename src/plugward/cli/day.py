@@ -25,7 +25,15 @@ DAWN = "2026-03-02 07:00"
 LEFT_OUT = frozenset({"portal"})
 
 
-def day(*, visits: int, seed: int, data: Path | None, speed: float, as_json: bool) -> int:
+def day(
+    *,
+    visits: int,
+    seed: int,
+    data: Path | None,
+    speed: float,
+    acknowledged: Path | None,
+    as_json: bool,
+) -> int:
     """0 when the audit holds, 1 on a breach, 2 when the folder cannot be used."""
     console = Console(stderr=as_json)
     with tempfile.TemporaryDirectory(prefix="plugward-day-") as fresh:
@@ -33,7 +41,9 @@ def day(*, visits: int, seed: int, data: Path | None, speed: float, as_json: boo
         try:
             folder.open()
             folder.mark_demo()
-            report, audit = asyncio.run(_run(folder, visits, seed, speed, console))
+            report, audit = asyncio.run(
+                _run(folder, Plan(visits, seed, speed, acknowledged), console)
+            )
         except FolderError as error:
             console.print(str(error), markup=False)
             return 2
@@ -53,16 +63,25 @@ def day(*, visits: int, seed: int, data: Path | None, speed: float, as_json: boo
     return 0 if audit.holds and not report.parked else 1
 
 
-async def _run(
-    folder: DataFolder, visits: int, seed: int, speed: float, console: Console
-) -> tuple[DayReport, AuditReport]:
-    clock = ManualClock(DAWN) if speed == 0 else SystemClock(start=_dawn(), rate=speed)
+class Plan(msgspec.Struct, frozen=True):
+    """What the command line asked for."""
+
+    visits: int
+    seed: int
+    speed: float
+    acknowledged: Path | None
+
+
+async def _run(folder: DataFolder, plan: Plan, console: Console) -> tuple[DayReport, AuditReport]:
+    paced = plan.speed > 0
+    clock = SystemClock(start=_dawn(), rate=plan.speed) if paced else ManualClock(DAWN)
     hospital = Embedded(folder, clock=clock, without=LEFT_OUT)
     with Steps(console) as steps:
-        step = steps.begin("visits 就诊", visits)
+        step = steps.begin("visits 就诊", plan.visits)
         await hospital.start()
         try:
-            simulated = Day(hospital.runtime, clock, visits=visits, seed=seed)
+            simulated = Day(hospital.runtime, clock, visits=plan.visits, seed=plan.seed)
+            simulated.hospital.journal.write_acknowledged(plan.acknowledged)
             return await simulated.run(lambda done: steps.reach(step, done))
         finally:
             await hospital.stop()

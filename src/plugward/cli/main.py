@@ -59,10 +59,22 @@ def day(
     speed: Annotated[
         float, typer.Option(help="Simulated seconds a real second; 0 is as fast as it goes.")
     ] = 0.0,
+    acknowledged: Annotated[
+        Path | None, typer.Option(help="Write the id of every acknowledged command here.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run a simulated hospital day through the real contracts, then audit it."""
-    _run("day", "day", visits=visits, seed=seed, data=data, speed=speed, as_json=json)
+    _run(
+        "day",
+        "day",
+        visits=visits,
+        seed=seed,
+        data=data,
+        speed=speed,
+        acknowledged=acknowledged,
+        as_json=json,
+    )
 
 
 @app.command()

@@ -63,7 +63,8 @@ class Cast:
         )
 
     @contextmanager
-    def acting(self, actor: Actor) -> Iterator[None]:
-        """One request of this actor."""
-        with acting_as(actor, request=self._ids.new()):
-            yield
+    def acting(self, actor: Actor) -> Iterator[UUID]:
+        """One request of this actor; its id."""
+        request = self._ids.new()
+        with acting_as(actor, request=request):
+            yield request

@@ -63,7 +63,7 @@ class Hospital:
     def step(self, what: str, actor: Actor) -> Iterator[None]:
         """One request of one actor; counted when it went well, refusals are counted and raised."""
         try:
-            with self.cast.acting(actor):
+            with self.cast.acting(actor) as request:
                 yield
         except Refusal as refusal:
             self.journal.refused(f"{what}: {refusal.code}")
@@ -71,4 +71,5 @@ class Hospital:
         except Unavailable as away:
             self.journal.unavailable(away.board)
             raise
+        self.journal.acknowledged(request)
         self.journal.did(what)

@@ -2,6 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from io import FileIO
+from pathlib import Path
+from uuid import UUID
 
 import msgspec
 
@@ -14,9 +17,19 @@ class Journal:
         self.refusals: Counter[str] = Counter()
         self.away: Counter[str] = Counter()
         self.waits_s: dict[str, list[float]] = defaultdict(list)
+        self._acknowledged: FileIO | None = None
 
     def did(self, what: str, times: int = 1) -> None:
         self.counts[what] += times
+
+    def write_acknowledged(self, path: Path | None) -> None:
+        """From now on the request id of every acknowledged command goes to this file at once."""
+        self._acknowledged = path.open("ab", buffering=0) if path else None
+
+    def acknowledged(self, request: UUID) -> None:
+        """The hospital has said that this is done."""
+        if self._acknowledged is not None:
+            self._acknowledged.write(f"{request}\n".encode())
 
     def refused(self, code: str) -> None:
         self.refusals[code] += 1

@@ -1,4 +1,4 @@
-"""The menu 可开项目: what the simulated doctors order and diagnose, from the hospital's own catalogue."""
+"""The menu 可开项目: what the simulated doctors order and diagnose, from the catalogue."""
 
 from decimal import Decimal
 from math import ceil

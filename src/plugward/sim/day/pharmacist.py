@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from plugward.boards.pharmacy.contract import DispenseTask, NobodyWaiting
+from plugward.boards.pharmacy.contract import DispenseTask, NobodyWaiting, TaskState
 from plugward.kernel.envelope import Actor
 from plugward.kernel.refusals import Refusal
 from plugward.kit.time import Instant
@@ -19,11 +19,21 @@ OVERTIME = timedelta(hours=3)
 class Pharmacist:
     """One window."""
 
-    def __init__(self, hospital: Hospital, member: Member, window: str, visits: Visits) -> None:
+    def __init__(
+        self,
+        hospital: Hospital,
+        member: Member,
+        window: str,
+        visits: Visits,
+        *,
+        only_known: bool = False,
+    ) -> None:
+        """``only_known``: leave the patients of others (the demo's visitor) to them."""
         self._hospital = hospital
         self._member = member
         self._window = window
         self._visits = visits
+        self._only_known = only_known
         self._actor: Actor = hospital.cast.actor(member)
 
     async def work(self, begins: Instant, ends: Instant) -> None:
@@ -32,12 +42,30 @@ class Pharmacist:
         await world.until(begins)
         while world.now() < ends + OVERTIME and not hospital.doors_close:
             try:
-                with hospital.step("call to the window", self._actor):
-                    task = await hospital.pharmacy.call_next(self._member.campus, self._window)
+                task = await self._next()
             except NobodyWaiting:
                 await world.sleep(LOOK_AGAIN_S)
                 continue
             await self._serve(task)
+
+    async def _next(self) -> DispenseTask:
+        hospital = self._hospital
+        if self._only_known:
+            return await self._next_known()
+        with hospital.cast.acting(self._actor):
+            called = await hospital.pharmacy.call_next(self._member.campus, self._window)
+        hospital.journal.did("call to the window")
+        return called
+
+    async def _next_known(self) -> DispenseTask:
+        hospital, ready = self._hospital, (TaskState.TO_PICK, TaskState.PICKED)
+        with hospital.cast.acting(self._actor):
+            waiting = await hospital.pharmacy.queue(self._member.campus, ready)
+        for task in waiting:
+            if self._visits.of(task.encounter) is not None:
+                with hospital.step("call to the window", self._actor):
+                    return await hospital.pharmacy.call(task.id, self._window)
+        raise NobodyWaiting
 
     async def _serve(self, task: DispenseTask) -> None:
         hospital = self._hospital
