@@ -1,6 +1,6 @@
 """How many ADT messages a second the codec parses, five fields read from each.
 
-    .venv/bin/python bench/bench_hl7.py [--seconds 2]
+.venv/bin/python bench/bench_hl7.py [--seconds 2]
 """
 
 import argparse
