@@ -69,6 +69,7 @@ class AppointmentState(StrEnum):
     HELD = "held"  # 待支付
     BOOKED = "booked"  # 已预约
     CHECKED_IN = "checked-in"  # 已签到
+    FULFILLED = "fulfilled"  # 已就诊
     STOPPED = "stopped"  # 停诊待处理
     EXPIRED = "expired"  # 超时未付，已释放
     CANCELLED = "cancelled"  # 已退号
@@ -190,7 +191,8 @@ class Appointment(Message):
     is_paid: bool
     held_until: Instant | None
     booked_at: Instant
-    author: Plain
+    author: Plain  # who made the last move
+    bill: BillId | None = None  # the bill that paid the fee
 
 
 class ArrivalMarks(Message):
@@ -292,6 +294,12 @@ class AppointmentNotFound(NotFound):
     """没有这个预约。"""
 
 
+class PatientUnknown(NotFound):
+    """没有这位患者，请先建档。"""
+
+    patient: PatientId
+
+
 class SlotsInvalid(Invalid):
     """号源设置不合法：{problem}。"""
 
@@ -367,13 +375,15 @@ class Registrations(Protocol):
 
     @command(permission="registration.book")
     async def book(self, request: BookAppointment) -> Appointment:
-        """Take one number. Refuses with ``SlotNotFound``, ``NoneLeft`` (naming the next free one),
-        ``NothingLeft``, ``ClinicStopped``, ``SlotOver`` or ``AlreadyBooked``."""
+        """Take one number. Refuses with ``PatientUnknown``, ``SlotNotFound``, ``ClinicStopped``,
+        ``SlotOver``, ``NoneLeft`` (naming the next free one), ``NothingLeft`` or
+        ``AlreadyBooked``."""
         ...
 
     @command(permission="registration.book")
     async def move(self, appointment: AppointmentId, slot: SlotId) -> Appointment:
-        """Give the patient of a stopped clinic another number. Refuses like ``book``."""
+        """Give the patient of a stopped clinic another number; the fee stays as it was. Refuses
+        like ``book``, and with ``AppointmentNotFound``."""
         ...
 
     @command(permission="registration.book")
@@ -386,8 +396,8 @@ class Registrations(Protocol):
     async def check_in(
         self, appointment: AppointmentId, at: CampusCode, marks: ArrivalMarks
     ) -> Appointment:
-        """The patient is here. Refuses with ``AppointmentNotFound``, ``WrongCampus``, ``NotToday``
-        or ``NotPaid``. Checking in twice answers the same."""
+        """The patient is here. Refuses with ``AppointmentNotFound``, ``WrongCampus``, ``NotToday``,
+        ``NotPaid`` or ``ClinicStopped``. Checking in twice answers the same."""
         ...
 
     @query(permission="registration.read")
