@@ -2,13 +2,15 @@
 
 At least once to the function, once in effect: every unit of work a reaction runs is remembered
 under an id that follows from the event. After its retries an event is parked, visibly, and what
-follows it under the same key waits behind it.
+follows it under the same key waits behind it. Storage or a needed board that does not answer is
+waited for: nothing is parked for an outage.
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
@@ -17,11 +19,12 @@ from sqlalchemy import Connection, select
 from plugward.kit.ids import derive
 from plugward.kit.time import Clock
 
-from ..codec import from_json, pack, to_json
+from ..codec import from_json, pack
 from ..envelope import Actor, Call, Envelope, calling
-from ..refusals import Refusal, Unavailable
+from ..refusals import AlreadyThere, ChangedMeanwhile, Refusal, Unavailable
 from ..store.frames import Frame
 from ..store.store import Store
+from .attempt import attempt
 from .declare import Carried, Reaction
 from .feed import Feed
 
@@ -32,6 +35,9 @@ BACK_OFF_S = (0.02, 0.1, 0.5, 1.0)
 UNAVAILABLE_WAIT_S = 1.0
 CURSOR_EVERY = 200
 CURSOR_SECONDS = 5.0
+STOPPING_WAIT_S = 5.0
+BEHIND = "behind a parked event of the same key"
+_RACES = (ChangedMeanwhile, AlreadyThere)  # somebody was quicker: tried again like a fault
 
 Inject = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -55,6 +61,8 @@ class Consumer:
         self._actor = actor
         self._inject = inject
         self._clock = clock
+        self._heard: dict[tuple[str, str], tuple[Reaction, ...]] = {}
+        self._injected: dict[str, dict[str, Any]] = {}
         self._lanes: dict[str, deque[Frame]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._unfinished: dict[int, None] = {}
@@ -64,6 +72,7 @@ class Consumer:
         self._saved = 0
         self._saved_at = 0.0
         self._main: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         self._read_to = self._saved = await self._store.engine.read(self._cursor)
@@ -72,15 +81,17 @@ class Consumer:
 
     async def stop(self) -> None:
         """Stop reading, let what runs finish, and remember how far it came."""
+        self._stopping.set()
         if self._main is not None:
             self._main.cancel()
             await asyncio.wait({self._main})
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=5)
+            _, late = await asyncio.wait(self._tasks, timeout=STOPPING_WAIT_S)
             for task in late:
                 task.cancel()
         if self._done_to > self._saved:
-            await self._save_cursor()
+            with suppress(Unavailable):  # then a little is repeated after the next start
+                await self._save_cursor()
 
     @property
     def lag(self) -> int:
@@ -93,14 +104,29 @@ class Consumer:
 
     async def _run(self) -> None:
         while True:
-            for frame in await self._feed.after(self._read_to):
-                if any(r.hears(frame.tag, frame.carries) for r in self._reactions):
-                    await self._room.acquire()
-                    self._enqueue(frame)
-                self._read_to = frame.position or self._read_to
-            behind, now = self._done_to - self._saved, asyncio.get_running_loop().time()
-            if behind >= CURSOR_EVERY or (behind and now - self._saved_at >= CURSOR_SECONDS):
-                await self._save_cursor()
+            try:
+                await self._read_on()
+            except Unavailable as away:
+                _log.warning("%s waits for events: %s", self._store.board, away)
+                await asyncio.sleep(UNAVAILABLE_WAIT_S)
+
+    async def _read_on(self) -> None:
+        for frame in await self._feed.after(self._read_to):
+            if self._reactions_to(frame):
+                await self._room.acquire()
+                self._enqueue(frame)
+            self._read_to = frame.position or self._read_to
+        behind, now = self._done_to - self._saved, asyncio.get_running_loop().time()
+        if behind >= CURSOR_EVERY or (behind and now - self._saved_at >= CURSOR_SECONDS):
+            await self._save_cursor()
+
+    def _reactions_to(self, frame: Frame) -> tuple[Reaction, ...]:
+        kind = (frame.tag, frame.carries)
+        found = self._heard.get(kind)
+        if found is None:
+            found = tuple(r for r in self._reactions if r.hears(*kind))
+            self._heard[kind] = found
+        return found
 
     def _enqueue(self, frame: Frame) -> None:
         self._unfinished[frame.position or 0] = None
@@ -117,33 +143,41 @@ class Consumer:
         lane = self._lanes[key]
         while lane:
             frame = lane[0]
-            for reaction in self._reactions:
-                if reaction.hears(frame.tag, frame.carries):
-                    await self._settle(reaction, frame)
+            for reaction in self._reactions_to(frame):
+                if not await self._settle(reaction, frame):
+                    return  # stopping: the frame stays unfinished and is read again
             lane.popleft()
             self._unfinished.pop(frame.position or 0, None)
             self._room.release()
         del self._lanes[key]
 
-    async def _settle(self, reaction: Reaction, frame: Frame) -> None:
-        """Run until it took effect, or park it."""
-        if frame.key in self._blocked:
-            await self._park(reaction, frame, "behind a parked event of the same key", 0)
-            return
-        attempt = 0
+    async def _settle(self, reaction: Reaction, frame: Frame) -> bool:
+        """Run until it took effect or is parked; False if the board stops before that."""
+        tries = 0
         while True:
-            try:
-                await self.run(reaction, frame)
-            except Unavailable:
-                await asyncio.sleep(UNAVAILABLE_WAIT_S)  # a needed board is away: wait, do not park
-            except Exception as error:  # noqa: BLE001 - the event border: park it, visibly
-                attempt += 1
-                if attempt >= ATTEMPTS_MAX or isinstance(error, Refusal):
-                    await self._park(reaction, frame, _kind_of(error), attempt)
-                    return
-                await asyncio.sleep(BACK_OFF_S[attempt - 1])
-            else:
-                return
+            error = await attempt(self._turn(reaction, frame))
+            if error is None:
+                return True
+            wait_s = UNAVAILABLE_WAIT_S  # a needed board is away: wait, do not park
+            if not isinstance(error, Unavailable):
+                tries += 1
+                refused = isinstance(error, Refusal) and not isinstance(error, _RACES)
+                if refused or tries >= ATTEMPTS_MAX:
+                    return await self._park(reaction, frame, kind_of(error), tries)
+                wait_s = BACK_OFF_S[tries - 1]
+            if await self._stops_within(wait_s):
+                return False
+
+    async def _turn(self, reaction: Reaction, frame: Frame) -> None:
+        if frame.key not in self._blocked or not await self._wait_behind(reaction, frame):
+            await self.run(reaction, frame)
+
+    async def _stops_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     async def run(self, reaction: Reaction, frame: Frame) -> None:
         """One attempt, as the board itself, caused by the event."""
@@ -156,7 +190,14 @@ class Consumer:
         )
         event = self._event_for(reaction, frame)
         with calling(Call(envelope, operation=f"on:{reaction.name}", cause=frame.id)):
-            await reaction.function(event, **self._inject(reaction.needs))
+            await reaction.function(event, **self._given(reaction))
+
+    def _given(self, reaction: Reaction) -> dict[str, Any]:
+        """What the reaction wants injected: the same for as long as the board is plugged in."""
+        found = self._injected.get(reaction.name)
+        if found is None:
+            found = self._injected[reaction.name] = self._inject(reaction.needs)
+        return found
 
     def _event_for(self, reaction: Reaction, frame: Frame) -> Any:
         if reaction.event is not None:
@@ -164,13 +205,25 @@ class Consumer:
         assert reaction.carrying is not None
         body = from_json(frame.body, dict[str, Any])
         found = tuple(
-            from_json(to_json(part), reaction.carrying)
-            for part in _carried(body, reaction.carrying)
+            msgspec.convert(part, reaction.carrying) for part in _carried(body, reaction.carrying)
         )
         return Carried(event=frame.id, tag=frame.tag, items=found)
 
     # ── parked events ───────────────────────────────────────────────────────────────────────
-    async def _park(self, reaction: Reaction, frame: Frame, error: str, attempts: int) -> None:
+    async def _wait_behind(self, reaction: Reaction, frame: Frame) -> bool:
+        """Park behind what waits under the same key; False if nothing waits there any more.
+
+        Looked up in the same transaction: a replay that has just emptied the key must not leave
+        this one behind, or what follows would overtake it.
+        """
+        row = self._row(reaction, frame, BEHIND, 0)
+        waits = await self._store.engine.system(lambda c: _park_behind(c, self._store, row))
+        if not waits:
+            self._blocked.discard(frame.key)
+        return waits
+
+    async def _park(self, reaction: Reaction, frame: Frame, error: str, tries: int) -> bool:
+        """Write it into the list, however long that takes; False if the board stops before."""
         self._blocked.add(frame.key)
         _log.warning(
             "parked %s for %s.%s: %s",
@@ -180,7 +233,18 @@ class Consumer:
             error,
             extra={"trace": frame.trace},
         )
-        row = {
+        row = self._row(reaction, frame, error, tries)
+        while True:
+            try:
+                await self._store.engine.system(lambda c: _insert_once(c, self._store, row))
+            except Unavailable:
+                if await self._stops_within(UNAVAILABLE_WAIT_S):
+                    return False
+            else:
+                return True
+
+    def _row(self, reaction: Reaction, frame: Frame, error: str, tries: int) -> dict[str, Any]:
+        return {
             "id": derive(frame.id, "parked", self._store.board, reaction.name),
             "event": frame.id,
             "reaction": reaction.name,
@@ -189,11 +253,10 @@ class Consumer:
             "key": frame.key,
             "frame": pack(frame),
             "error": error,
-            "attempts": attempts,
+            "attempts": tries,
             "state": "parked",
             "parked_at": self._clock.now(),
         }
-        await self._store.engine.system(lambda c: _insert_once(c, self._store, row))
 
     def unblock(self, key: str) -> None:
         """The last parked event of a key has been dealt with."""
@@ -249,6 +312,22 @@ def _insert_once(connection: Connection, store: Store, row: dict[str, Any]) -> N
         connection.execute(parked.insert().values(row))
 
 
+def _park_behind(connection: Connection, store: Store, row: dict[str, Any]) -> bool:
+    parked = store.engine.tables.system.parked
+    waiting = connection.execute(
+        select(parked.c.id)
+        .where(
+            parked.c.key == row["key"],
+            parked.c.state == "parked",
+            parked.c.source == row["source"],
+        )
+        .limit(1)
+    ).first()
+    if waiting is not None:
+        _insert_once(connection, store, row)
+    return waiting is not None
+
+
 def _carried(body: dict[str, Any], kind: type[Any]) -> list[dict[str, Any]]:
     """The parts of an event that look like ``kind``: direct fields, or lists of them."""
     required = {f.encode_name for f in msgspec.structs.fields(kind) if f.required}
@@ -261,6 +340,6 @@ def _carried(body: dict[str, Any], kind: type[Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _kind_of(error: Exception) -> str:
+def kind_of(error: Exception) -> str:
     """What went wrong, without any text that could name a patient."""
     return error.code if isinstance(error, Refusal) else type(error).__name__
