@@ -53,27 +53,6 @@ TESTS = (
     *("GLU", "BUN", "CREA", "NA", "K", "CL", "CO2", "CA", "TP", "ALB"),
     *("TBIL", "ALP", "AST", "ALT", "EGFR", "MG", "PHOS", "UA", "TG", "CHOL"),
 )
-    "GLU",
-    "BUN",
-    "CREA",
-    "NA",
-    "K",
-    "CL",
-    "CO2",
-    "CA",
-    "TP",
-    "ALB",
-    "TBIL",
-    "ALP",
-    "AST",
-    "ALT",
-    "EGFR",
-    "MG",
-    "PHOS",
-    "UA",
-    "TG",
-    "CHOL",
-]
 
 
 def build(kind: str) -> tuple[bytes, bytes]:
