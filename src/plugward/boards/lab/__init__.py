@@ -1,0 +1,1 @@
+"""Laboratory 检验. Start at ``board.py``; others import only ``contract``."""
