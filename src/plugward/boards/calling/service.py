@@ -119,6 +119,8 @@ class CallingService(Calling):
         found = self._get(work, ticket)
         if found.state is TicketState.SERVED:
             return found
+        if found.state is TicketState.WAITING:  # called first, so that it has a doctor
+            raise WrongState(state=found.state.value, to=TicketState.SERVED.value)
         return self._serve(work, found, found.doctor, work.now)
 
     @in_work
