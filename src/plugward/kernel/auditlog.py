@@ -7,10 +7,12 @@ it in its lane, so an edited or missing row shows; a cut tail shows against the 
 
 import asyncio
 import json
+import logging
 import queue
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,9 @@ CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit_entry
 """
 START = b"\0" * 32
 GROUP_MAX = 256
+UNAVAILABLE_WAIT_S = 1.0
+ANCHOR_EVERY = 1_000
+_log = logging.getLogger("plugward.audit")
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
@@ -134,9 +139,19 @@ class AuditLog:
             frames = await feed.after(self.collected[feed.board])
             position = frames[-1].position or 0
             entries = [_entry_of(f) for f in frames if f.tag == COMMAND_DONE]
-            if entries:
-                await self._submit(entries, (feed.board, position))
+            if entries and not await self._taken(entries, (feed.board, position)):
+                continue
             self.collected[feed.board] = position
+
+    async def _taken(self, entries: list[dict[str, Any]], cursor: tuple[str, int]) -> bool:
+        """The commands are safe in the outbox: storage that does not answer is waited for."""
+        try:
+            await self._submit(entries, cursor)
+        except Unavailable as away:
+            _log.warning("the audit log waits: %s", away)
+            await asyncio.sleep(UNAVAILABLE_WAIT_S)
+            return False
+        return True
 
     async def _submit(self, entries: list[dict[str, Any]], cursor: tuple[str, int] | None) -> None:
         if self._thread is None:
@@ -195,12 +210,16 @@ class AuditLog:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             return Unavailable("audit", "storage")
-        self._seq, self._head = seq, head
+        before, self._seq, self._head = self._seq, seq, head
+        if before // ANCHOR_EVERY != seq // ANCHOR_EVERY:
+            self._anchor()
         return None
 
     def _anchor(self) -> None:
         """Write down the head of the lane, to find a cut tail later."""
-        if self._seq:
+        if not self._seq:
+            return
+        with self._lock, suppress(sqlite3.Error):  # the next one says as much
             self._db.execute(
                 "INSERT OR IGNORE INTO audit_anchor VALUES (?,?,?,?)",
                 (self._lane, self._seq, self._head, self._clock.now().isoformat()),
@@ -237,6 +256,11 @@ class AuditLog:
         """Recompute every lane; yields a sentence for the first wrong row of each."""
         with self._lock:
             yield from verify(self._db)
+            last = self._db.execute(
+                "SELECT max(seq) FROM audit_entry WHERE lane=?", (self._lane,)
+            ).fetchone()[0]
+        if (last or 0) < self._seq:
+            yield f"audit lane {self._lane}: the tail was cut before entry {self._seq}"
 
 
 def verify(db: sqlite3.Connection) -> Iterator[str]:

@@ -151,7 +151,7 @@ def contract(name: str) -> Callable[[type[T]], type[T]]:
         found = Contract(name, protocol, operations, inspect.getdoc(protocol) or "")
         protocol.__contract__ = found  # type: ignore[attr-defined]  # read by contract_of
         for refusal in found.refusals:
-            refusal.board = name
+            refusal.belongs_to(name)
         return protocol
 
     return apply

@@ -1,7 +1,8 @@
 """Dispatch 调用: the one path of every call, wherever the callee runs.
 
 Permission, deadline, once-only, error mapping, concurrency and measuring happen here and nowhere
-else. A local call skips only the bytes; the *strict* transport does not skip even those.
+else. A local call skips only the bytes; the *strict* transport does not skip even those, neither
+for answers nor for refusals.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from .codec import hash_of, pack, unpack
 from .contracts import Contract, Operation, contract_of
 from .envelope import ANONYMOUS, ActorKind, Call, Envelope, calling, current_call
 from .observe.meters import Meters
+from .problems import from_wire, to_wire
 from .refusals import BadRequest, Fault, NotAllowed, Refusal, Unavailable
 
 T = TypeVar("T")
@@ -54,6 +56,7 @@ class LocalEndpoint:
         self._meters = meters
         self._in_flight = 0
         self._find_done = find_done
+        self._left_alone: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
         started = time.perf_counter()
@@ -72,8 +75,13 @@ class LocalEndpoint:
         finally:
             self._meters.count(operation.full_name, time.perf_counter() - started, outcome)
 
+    async def drained(self, patience_s: float) -> None:
+        """Wait for the writes whose callers have gone, before the store closes."""
+        if self._left_alone:
+            await asyncio.wait(self._left_alone, timeout=patience_s)
+
     async def _admitted(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
-        if self._in_flight >= IN_FLIGHT_MAX:
+        if self._in_flight + len(self._left_alone) >= IN_FLIGHT_MAX:
             raise Unavailable(self.board, "overloaded")
         self._in_flight += 1
         try:
@@ -109,7 +117,7 @@ class LocalEndpoint:
             async with asyncio.timeout_at(deadline):
                 with calling(Call(envelope, operation=operation, deadline=deadline)):
                     answer = await self._invoke(operation, request, envelope)
-        except TimeoutError as error:
+        except TimeoutError as error:  # ours: the service's own would have become a fault
             raise Unavailable(self.board, "time-out") from error
         if operation.audited and envelope.actor.kind is not ActorKind.BOARD:
             subjects += tuple(operation.subjects_of_answer(answer))
@@ -129,17 +137,33 @@ class LocalEndpoint:
                         return earlier.answer
                 return await self._invoke(operation, request, call.envelope)
 
+        if call.envelope.deadline_ms <= 0:
+            raise Unavailable(self.board, "time-out")
         task = loop.create_task(run())
-        done, _ = await asyncio.wait({task}, timeout=call.envelope.deadline_ms / 1000)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=call.envelope.deadline_ms / 1000)
+        except asyncio.CancelledError:
+            self._leave_alone(task)
+            raise
         if not done:
-            task.add_done_callback(_forget)
+            self._leave_alone(task)
             raise Unavailable(self.board, "time-out")
         return task.result()
+
+    def _leave_alone(self, task: "asyncio.Task[Any]") -> None:
+        """The caller has gone with *unknown*; the write goes on to its own end."""
+        self._left_alone.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._left_alone.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not complain; the store has the end
 
     async def _invoke(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
         try:
             return await getattr(self._service, operation.name)(*msgspec.structs.astuple(request))
-        except (Refusal, Unavailable, Fault, asyncio.CancelledError, TimeoutError):
+        except (Refusal, Unavailable, Fault):
             raise
         except Exception as error:
             raise _mapped(error, operation, envelope) from error
@@ -153,12 +177,6 @@ class LocalEndpoint:
         result: str,
     ) -> None:
         await note(access_of(operation, envelope, subjects, arguments_hash, result), self._append)
-
-
-def _forget(task: "asyncio.Task[Any]") -> None:
-    """The caller has gone with *unknown*; the task's own end is in the store."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _mapped(error: Exception, operation: Operation, envelope: Envelope) -> Exception:
@@ -211,11 +229,23 @@ class Dispatcher:
             request = unpack(pack(request), operation.request)
         except (msgspec.ValidationError, TypeError) as error:
             raise BadRequest(where=f"{operation.full_name}: {error}"[:400]) from None
-        answer = await endpoint(operation, request, envelope)
+        try:
+            answer = await endpoint(operation, request, envelope)
+        except (Refusal, Unavailable, Fault) as error:
+            raise self._sent_back(error, operation, envelope) from error
         try:
             return unpack(pack(answer), operation.returns)
         except (msgspec.ValidationError, TypeError) as error:
             raise _mapped(error, operation, envelope) from error
+
+    def _sent_back(
+        self, error: Refusal | Unavailable | Fault, operation: Operation, envelope: Envelope
+    ) -> Exception:
+        """The error as it would arrive from another process."""
+        try:
+            return from_wire(to_wire(error))
+        except (msgspec.ValidationError, TypeError) as broken:
+            return _mapped(broken, operation, envelope)
 
     def client(self, protocol: type[T], *, caller: str = "edge") -> T:
         """An object that looks like the contract and calls it, in the current call's name."""
@@ -261,7 +291,7 @@ def envelope_for(operation: Operation, request: Any, caller: str) -> Envelope:
 
     A command sent from inside another call gets an id derived from that call, the operation and
     the arguments, so that a re-run repeats the same request. The first command of an edge call
-    keeps the id the edge was given.
+    keeps the id the edge was given, also when it is sent again there.
     """
     outer = current_call()
     if outer is None:
@@ -274,10 +304,11 @@ def envelope_for(operation: Operation, request: Any, caller: str) -> Envelope:
     if outer.deadline is not None:
         remaining = max(0, int((outer.deadline - asyncio.get_running_loop().time()) * 1000))
     request_id = envelope.request
-    if operation.is_command and (outer.operation is not None or outer.unit_done):
-        request_id = derive(request_id, operation.full_name, hash_of(request).hex())
-    elif operation.is_command:
-        outer.unit_done = True
+    if operation.is_command:
+        if outer.operation is None and outer.first is None:
+            outer.first = (operation, request)
+        elif outer.first != (operation, request):
+            request_id = derive(request_id, operation.full_name, hash_of(request).hex())
     return msgspec.structs.replace(
         envelope, request=request_id, deadline_ms=remaining, caller=caller
     )

@@ -73,6 +73,7 @@ class Call:
         "cause",
         "deadline",
         "envelope",
+        "first",
         "operation",
         "subjects",
         "unit_done",
@@ -95,6 +96,7 @@ class Call:
         self.cause = cause
         self.subjects = subjects  # the patients and encounters the request names
         self.unit_done = False
+        self.first: Any = None  # an edge's first command: it carries the edge's own request id
 
 
 _CALL: ContextVar[Call | None] = ContextVar("plugward_call", default=None)

@@ -11,7 +11,8 @@ import msgspec
 
 from plugward.kit.message import Plain
 
-_FIELDS = "__refusal_fields__"
+KNOWN_REFUSALS: "dict[str, type[Refusal]]" = {}
+"""The classes by the code they travel under: the kernel's, and those of imported contracts."""
 
 
 @dataclass_transform(kw_only_default=True)
@@ -22,17 +23,27 @@ class Refusal(Exception):
     kind: ClassVar[str] = "refusal"
     board: ClassVar[str] = ""
     fields_type: ClassVar[type[msgspec.Struct]]
+    sent_as: str = ""  # the code of a class that this process does not know
 
     def __init_subclass__(cls) -> None:
         names: dict[str, Any] = {}
         for base in reversed(cls.__mro__):
             for name, annotation in vars(base).get("__annotations__", {}).items():
-                if "ClassVar" not in str(annotation):
+                if "ClassVar" not in str(annotation) and base is not Refusal:
                     names[name] = annotation
-        if taken := names.keys() & {"code", "kind", "board", "values", "args"}:
-            raise TypeError(f"{cls.__name__}: a refusal's field may not be called {taken}")
+        if taken := sorted(names.keys() & _TAKEN):
+            raise TypeError(
+                f"{cls.__name__}: a refusal's field may not be called {', '.join(taken)}"
+            )
         cls.fields_type = msgspec.defstruct(cls.__name__, list(names.items()), kw_only=True)
+        KNOWN_REFUSALS.setdefault(cls.__name__, cls)
         super().__init_subclass__()
+
+    @classmethod
+    def belongs_to(cls, board: str) -> None:
+        """The class stands in this board's contract: its code gets the board's name."""
+        cls.board = board
+        KNOWN_REFUSALS[f"{board}.{cls.__name__}"] = cls
 
     def __init__(self, **fields: Any) -> None:
         self.values = self.fields_type(**fields)
@@ -43,6 +54,8 @@ class Refusal(Exception):
     @property
     def code(self) -> str:
         """``board.ClassName``, the name on the wire."""
+        if self.sent_as:
+            return self.sent_as
         return f"{self.board}.{type(self).__name__}" if self.board else type(self).__name__
 
     def __reduce__(self) -> Any:
@@ -50,6 +63,9 @@ class Refusal(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}({', '.join(self.values.__struct_fields__)})"
+
+
+_TAKEN = {"code", "kind", "board", "values", "args", "sent_as", "http_status", "fields_type"}
 
 
 def _rebuild(cls: type[Refusal], fields: dict[str, Any]) -> Refusal:

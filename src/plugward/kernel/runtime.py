@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -16,7 +18,8 @@ from .board import Board, BoardError
 from .contracts import contract_of, is_contract
 from .dispatch import Dispatcher, LocalEndpoint, Transport
 from .envelope import Actor, Call, Envelope, board_actor, calling
-from .events.consumer import Consumer
+from .events.attempt import attempt
+from .events.consumer import STOPPING_WAIT_S, Consumer, kind_of
 from .events.declare import Job
 from .events.feed import Feed
 from .events.parked import Parked, list_parked, replay, skip
@@ -44,6 +47,7 @@ class Plugged:
         self.actor = actor
         self.settings = settings
         self.service: Any = None
+        self.endpoint: LocalEndpoint | None = None
         self.sagas: Sagas
         self.feed = Feed(store.engine)
         self.consumers: dict[str, Consumer] = {}
@@ -97,9 +101,10 @@ class Runtime:
         """Timers first, then reactions, then stores: nothing is cut in half."""
         for plugged in self.plugged.values():
             _silence(plugged)
+        consumers = [c for p in self.plugged.values() for c in p.consumers.values()]
+        await asyncio.gather(*(consumer.stop() for consumer in consumers))
         for plugged in self.plugged.values():
-            for consumer in plugged.consumers.values():
-                await consumer.stop()
+            await _drained(plugged)
         await self.audit.stop()
         for plugged in reversed(self.plugged.values()):
             await _closed(plugged.service)
@@ -123,6 +128,7 @@ class Runtime:
         plugged = self.plugged.pop(name)
         if plugged.board.contract is not None:
             self.dispatcher.detach(name)
+        await _drained(plugged)
         _silence(plugged)
         for consumer in plugged.consumers.values():
             await consumer.stop()
@@ -162,16 +168,14 @@ class Runtime:
             return
         plugged.service = board.service(**self.inject(plugged, board.constructor))
         if board.contract is not None:
-            self.dispatcher.attach(
+            plugged.endpoint = LocalEndpoint(
                 board.name,
-                LocalEndpoint(
-                    board.name,
-                    plugged.service,
-                    append=self.audit.append,
-                    meters=self.meters,
-                    find_done=plugged.store.answered,
-                ),
+                plugged.service,
+                append=self.audit.append,
+                meters=self.meters,
+                find_done=plugged.store.answered,
             )
+            self.dispatcher.attach(board.name, plugged.endpoint)
 
     async def _begin(self, plugged: Plugged) -> None:
         await plugged.feed.start()
@@ -179,9 +183,7 @@ class Runtime:
         for other in list(self.plugged.values()):
             await self._listen(plugged, other)
         for job in plugged.board.jobs if self._reacting else ():
-            plugged.timers.append(
-                self.clock.every(job.seconds, lambda job=job: self.run_job(plugged, job))  # type: ignore[misc]  # binds the loop variable
-            )
+            plugged.timers.append(self.clock.every(job.seconds, partial(self._turn, plugged, job)))
         started = getattr(plugged.service, "started", None)
         if started is not None:
             await started()
@@ -205,6 +207,15 @@ class Runtime:
         )
         plugged.consumers[name] = consumer
         await consumer.start()
+
+    async def _turn(self, plugged: Plugged, job: Job) -> None:
+        """One turn of a timer. Whatever a job does, the timer rings again."""
+        started = time.perf_counter()
+        error = await attempt(self.run_job(plugged, job))
+        name = f"{plugged.board.name}.every:{job.name}"
+        self.meters.count(name, time.perf_counter() - started, "fault" if error else "ok")
+        if error is not None:
+            _log.error("job %s: %s", name, kind_of(error))
 
     async def run_job(self, plugged: Plugged, job: Job) -> None:
         """Run a timed job as the board itself; an outage is noted and the next turn tries again."""
@@ -327,6 +338,11 @@ class _Lazily:
 
     async def send(self, service: str, body: Any, answer: type[Any]) -> Any:
         return await self._runtime.outside.send(service, body, answer)
+
+
+async def _drained(plugged: Plugged) -> None:
+    if plugged.endpoint is not None:
+        await plugged.endpoint.drained(STOPPING_WAIT_S)
 
 
 def _silence(plugged: Plugged) -> None:

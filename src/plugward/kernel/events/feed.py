@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 from sqlalchemy import Connection, func, select
 
@@ -38,12 +39,18 @@ class Feed:
 
     async def after(self, position: int) -> Sequence[Frame]:
         """The next frames after a position; waits until there is one."""
-        while self.last_position <= position:
-            await self._news.wait()
+        while True:
+            news = self._news
+            if self.last_position > position:
+                found = await self._next(position)
+                if found:
+                    return found
+            await news.wait()
+
+    async def _next(self, position: int) -> Sequence[Frame]:
         if self._recent and (self._recent[0].position or 0) <= position + 1:
             first = position + 1 - (self._recent[0].position or 0)
-            recent = list(self._recent)
-            return recent[first : first + BATCH]
+            return list(islice(self._recent, first, first + BATCH))
         return await self._engine.read(lambda c: read_frames(c, self._engine.tables, position))
 
     def _last(self, connection: Connection) -> int:

@@ -108,7 +108,10 @@ class SqliteEngine:
     async def read(self, function: Callable[[Connection], T]) -> T:
         if self._readers is None:
             return await self.system(function)
-        return await self._readers.run(function)
+        try:
+            return await self._readers.run(function)
+        except DBAPIError as error:
+            raise self._told(error) from error
 
     async def _submit(self, run: Callable[[Connection], Any]) -> Any:
         if self._thread is None:
@@ -169,11 +172,15 @@ class SqliteEngine:
             connection.exec_driver_sql("ROLLBACK TO unit")
             connection.exec_driver_sql("RELEASE unit")
             self._position = position
-            return job, None, error
+            return job, None, self._told(error)
         connection.exec_driver_sql("RELEASE unit")
         if isinstance(result, Done):
             frames.extend(result.frames)
         return job, result, None
+
+    def _told(self, error: BaseException) -> BaseException:
+        """A full or failing disk is an outage, not a bug of the board."""
+        return Unavailable(self.tables.board, "storage") if _is_storage(error) else error
 
     def _next_position(self) -> int:
         """Only this thread commits, so the order of inserting is the order of committing."""
@@ -204,6 +211,16 @@ class SqliteEngine:
                 job.future.set_result(result)
             else:
                 job.future.set_exception(error)
+
+
+# SQLite: busy, locked, read-only, I/O, corrupt, full, cannot open, not a database.
+_STORAGE = frozenset({5, 6, 8, 10, 11, 13, 14, 26})
+
+
+def _is_storage(error: BaseException) -> bool:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _STORAGE
 
 
 class _Readers:

@@ -134,6 +134,8 @@ def _identity(
     """Under which request id a unit is remembered, and what its answer looks like."""
     operation = call.operation
     if isinstance(operation, Operation):
+        if not operation.is_command:
+            raise AssertionError(f"{operation.full_name}: a query opens no unit of work")
         if call.unit_done:
             raise AssertionError(f"{operation.full_name}: one command, one unit of work")
         call.unit_done = True
