@@ -105,8 +105,8 @@ async def _serve(folder: DataFolder, options: Options, console: Console) -> int:
         },
     )
     stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(kind, stop.set)
     with console.status("Plugging the boards in 正在插板 …"):
         await hospital.start()
     for name, reason in hospital.found.broken.items():

@@ -81,12 +81,13 @@ DEPARTMENTS = {
     "C3-CARD": "心血管内科",
 }
 # Dr Lin's regular patients, with what they take: item, packs, dose, unit, route, frequency.
-HYPERTENSION = (
+Drug = tuple[str, int, str, str, str, str]
+HYPERTENSION: tuple[Drug, ...] = (
     ("D0034", 2, "10", "mg", "PO", "QD"),
     ("D0171", 2, "0.5", "g", "PO", "BID"),
     ("D0052", 4, "40", "mg", "PO", "QN"),
 )
-_REGULARS = (
+_REGULARS: tuple[tuple[str, str, str, str, tuple[Drug, ...]], ...] = (
     ("周建民", "male", "1959-03-02", "青霉素", HYPERTENSION),
     ("沈玉兰", "female", "1955-07-11", "", HYPERTENSION[:2]),
     ("曹磊", "male", "1981-05-23", "", ()),
@@ -204,9 +205,7 @@ class _Seed:
                 )
         return registered.patient.id
 
-    async def _earlier_visit(
-        self, patient: PatientId, name: str, drugs: tuple[tuple[str, ...], ...]
-    ) -> None:
+    async def _earlier_visit(self, patient: PatientId, name: str, drugs: tuple[Drug, ...]) -> None:
         """A visit that is over: seen, written, prescribed; so that *repeat* has something."""
         runtime, doctor = self._runtime, self.cast.actor(self._main)
         encounter = EncounterId(derive(patient, "earlier"))
@@ -253,7 +252,7 @@ class _Seed:
         )
 
     def _group(
-        self, encounter: EncounterId, patient: PatientId, drugs: tuple[tuple[str, ...], ...]
+        self, encounter: EncounterId, patient: PatientId, drugs: tuple[Drug, ...]
     ) -> SignGroup:
         return SignGroup(
             id=OrderGroupId(derive(encounter, "group")),
@@ -267,7 +266,7 @@ class _Seed:
                     id=OrderLineId(derive(encounter, item)),
                     kind=OrderKind.DRUG,
                     item=item,
-                    quantity=int(packs),
+                    quantity=packs,
                     dose=Decimal(dose),
                     dose_unit=unit,
                     route=route,

@@ -21,6 +21,8 @@ _GIVEN = {
     Sex.FEMALE: "玉兰秀英美珍丽霞淑芬晓芳桂芬雨桐思琪欣怡梓萱静雯佳慧素琴彩霞若曦",
 }
 _STREETS = ("示范路", "样例街", "虚构大道", "演示巷", "测试里")
+TWO_CHARACTERS = 0.75  # given names of two characters; a share, assumed
+INSURED = 0.85
 _AREA = "990106"  # not an administrative division in use
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK = "10X98765432"
@@ -64,7 +66,7 @@ def make_person(chance: Random, number: int, today: date, milliseconds: int) -> 
     given = _GIVEN[sex]
     first = chance.randrange(len(given))
     name = chance.choice(_SURNAMES) + given[first]
-    if chance.random() < 0.75:
+    if chance.random() < TWO_CHARACTERS:
         name += given[chance.randrange(len(given))]
     return Person(
         id=seeded_id(milliseconds, f"person:{number}:{chance.random()}".encode()),
@@ -74,5 +76,5 @@ def make_person(chance: Random, number: int, today: date, milliseconds: int) -> 
         id_card=id_card(born, sex, number),
         phone=f"1990000{number % 10_000:04}",
         address=f"{chance.choice(_STREETS)}{chance.randint(1, 999)}号",
-        is_insured=chance.random() < 0.85,
+        is_insured=chance.random() < INSURED,
     )

@@ -2,14 +2,20 @@
 
 from datetime import timedelta
 
-from plugward.boards.calling.contract import NobodyWaits, StillCalling, Ticket, TicketState
+from plugward.boards.calling.contract import (
+    NobodyWaits,
+    QueueCode,
+    StillCalling,
+    Ticket,
+    TicketState,
+)
 from plugward.boards.encounters.contract import Disposition
 from plugward.boards.orders.contract import NewLine, SignGroup
 from plugward.boards.records.contract import Diagnosis, NoteContent, SignNote, Vitals
 from plugward.kernel.envelope import Actor
 from plugward.kernel.refusals import Refusal
 from plugward.kit.time import Instant
-from plugward.vocabulary import NoteId, OrderGroupId, OrderLineId
+from plugward.vocabulary import NoteId, OrderGroupId, OrderKind, OrderLineId
 
 from ..cast import Member
 from .hospital import Hospital
@@ -20,6 +26,12 @@ LOOK_AGAIN_S = 45
 OVERTIME = timedelta(hours=2)
 CONSULT_S = (150, 480)
 WITH_RESULTS_S = (60, 180)
+CALLS = 3  # the house rule
+# Shares of a general outpatient clinic: assumptions, not measurements.
+WITH_DRUGS = 0.72
+WITH_LABS = 0.42
+WITH_EXAM = 0.18
+BACK_WITH_RESULTS = 0.5
 
 
 class Doctor:
@@ -47,7 +59,7 @@ class Doctor:
                     return
                 await world.sleep(LOOK_AGAIN_S)
 
-    async def _next(self, queue: str) -> bool:
+    async def _next(self, queue: QueueCode) -> bool:
         hospital = self._hospital
         try:
             with hospital.step("call next", self._actor):
@@ -67,7 +79,7 @@ class Doctor:
     async def _nobody_came(self, ticket: Ticket) -> bool:
         """Call three times, then go on; whoever shows up later re-enters by rule."""
         hospital = self._hospital
-        while ticket.calls < 3:  # noqa: PLR2004 - the house rule: three calls
+        while ticket.calls < CALLS:
             await hospital.world.sleep(20)
             with hospital.step("call again", self._actor):
                 ticket = await hospital.calling.recall(ticket.id)
@@ -141,18 +153,22 @@ class Doctor:
         except Refusal:
             return  # counted; the patient leaves without orders
         visit.lines = lines
+        visit.results_due = sum(line.kind is OrderKind.LAB for line in lines)
 
     def _choose(self, visit: Visit) -> tuple[NewLine, ...]:
         chance, ids = self._hospital.world.chance, self._hospital.ids
         lines: list[NewLine] = []
-        if chance.random() < 0.72:  # noqa: PLR2004 - shares of a general outpatient clinic, assumed
+        if chance.random() < WITH_DRUGS:
             count = chance.choice((1, 2, 2, 3, 3, 4))
             fresh = [OrderLineId(ids.new()) for _ in range(count)]
             lines += self._menu.prescription(chance, fresh)
-        if chance.random() < 0.42:  # noqa: PLR2004 - as above
+        if chance.random() < WITH_LABS:
             items = chance.sample(self._menu.labs, chance.choice((1, 1, 2, 3)))
             lines += [plain_line(item, OrderLineId(ids.new())) for item in items]
-        if chance.random() < 0.18:  # noqa: PLR2004 - as above
+        if chance.random() < WITH_EXAM:
             lines.append(plain_line(chance.choice(self._menu.exams), OrderLineId(ids.new())))
-        visit.comes_back = any(line.kind == "lab" for line in lines) and chance.random() < 0.5  # noqa: PLR2004 - as above
+        visit.comes_back = (
+            any(line.kind is OrderKind.LAB for line in lines)
+            and chance.random() < BACK_WITH_RESULTS
+        )
         return tuple(lines)

@@ -38,6 +38,7 @@ from plugward.vocabulary import (
     BillId,
     CampusCode,
     ChargeId,
+    DepartmentCode,
     EncounterId,
     Identifier,
     OrderKind,
@@ -53,12 +54,16 @@ LOOK_S = 20
 PATIENCE = timedelta(hours=4)
 EARLY = timedelta(minutes=25)
 TRIES_MAX = 3
+# Shares of patients: assumptions, not measurements.
+RETURN_VISITS = 0.1
+AWAY_WHEN_CALLED = 0.03
+BACK_A_MINUTE = 0.1
 
 
 class Visit:
     """One visit as everybody in the hospital sees it with their own eyes."""
 
-    def __init__(self, person: Person, campus: CampusCode, department: str) -> None:
+    def __init__(self, person: Person, campus: CampusCode, department: DepartmentCode) -> None:
         self.person = person
         self.campus = campus
         self.department = department
@@ -213,11 +218,11 @@ class PatientPath:
         hospital, visit = self._hospital, self._visit
         await hospital.world.until(self._starts_at - EARLY)
         await hospital.world.sleep(self._chance.uniform(0, 600))
-        marks = ArrivalMarks(is_return_visit=self._chance.random() < 0.1)  # noqa: PLR2004 - a share, assumed
+        marks = ArrivalMarks(is_return_visit=self._chance.random() < RETURN_VISITS)
         with hospital.step("check in", self._desk):
             await hospital.registration.check_in(appointment, visit.campus, marks)
         visit.checked_in_at = hospital.world.now()
-        visit.is_elsewhere = self._chance.random() < 0.03  # noqa: PLR2004 - a share, assumed
+        visit.is_elsewhere = self._chance.random() < AWAY_WHEN_CALLED
 
     async def _until_seen(self) -> bool:
         """Wait in the hall; who went for a coffee comes back and re-enters by rule."""
@@ -225,7 +230,7 @@ class PatientPath:
         limit = hospital.world.now() + PATIENCE
         while visit.seen_at is None and hospital.world.now() < limit:
             await hospital.world.sleep(60)
-            if visit.is_elsewhere and self._chance.random() < 0.1:  # noqa: PLR2004 - a share, assumed
+            if visit.is_elsewhere and self._chance.random() < BACK_A_MINUTE:
                 visit.is_elsewhere = False
                 await self._rejoin()
         while visit.seen_at and not (visit.is_finished or visit.told_to_return):
