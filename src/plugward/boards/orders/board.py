@@ -11,7 +11,16 @@ board = Board(
     contract=Orders,
     service=OrderService,
     tables=tables,
-    reactions=[reactions.learn_what_can_be_ordered],
+    reactions=[
+        reactions.learn_what_can_be_ordered,
+        reactions.note_what_is_paid,
+        reactions.note_what_is_dispensed,
+        reactions.note_what_came_back,
+        reactions.note_what_cannot_be_supplied,
+        reactions.note_what_is_sampled,
+        reactions.note_what_is_reported,
+        reactions.note_a_withdrawn_report,
+    ],
     facts=[facts.ordered_lines, facts.withdrawn_line],
     proofs=[proofs.lines_belong_where_their_group_does, proofs.groups_are_whole],
 )

@@ -193,6 +193,14 @@ class OrderService(Orders):
         return work.set_where(lines, lines.c.id.in_(ids), may_move, state=to)
 
     @in_work
+    def advance_whole(self, work: Work, id: OrderLineId, quantity: int, to: LineState) -> int:
+        """A fact about some packs moves the line on if it is about all of them."""
+        may_move = lines.c.state.in_(sources_of(to))
+        return work.set_where(
+            lines, lines.c.id == id, lines.c.quantity <= quantity, may_move, state=to
+        )
+
+    @in_work
     def learn_item(self, work: Work, item: ItemVersion) -> None:
         work.save_copy(items, item)
         _stamp(work)
