@@ -50,6 +50,7 @@ class Framer:
             board=board,
             language=language,
             now=self._clock.now(),
+            words=table.words,
             viewer=viewer,
             csrf=csrf,
             slots=table.slots,

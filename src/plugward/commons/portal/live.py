@@ -101,7 +101,7 @@ class _Tail:
 
     def __init__(self, runtime: Runtime, topics: tuple[str, ...], last_id: str) -> None:
         self._runtime = runtime
-        self._topics = frozenset(topics)
+        self._topics = {_normal(topic): topic for topic in topics}
         self._places: dict[str, int] = {}
         self._missed = False
         known = _places_of(last_id)
@@ -135,7 +135,7 @@ class _Tail:
                 continue
             frames = task.result()
             self._places[board] = frames[-1].position or self._places[board]
-            found += (f for f in frames if not self._topics.isdisjoint(_names(f)))
+            found += (f for f in frames if any(name in self._topics for name in _names(f)))
         return found
 
     def told(self, frames: list[Frame], signed: SignedIn) -> bytes:
@@ -147,8 +147,9 @@ class _Tail:
                 continue
             if frame.campus and frame.campus not in signed.campuses:
                 continue
-            for name in self._topics.intersection(_names(frame)):
-                latest[name] = frame
+            for name in _names(frame):
+                if name in self._topics:
+                    latest[self._topics[name]] = frame
         place = "-".join(f"{board}.{position}" for board, position in self._places.items())
         lines = [_message(name, frame, place) for name, frame in latest.items()]
         if self._missed:
@@ -171,7 +172,13 @@ def _names(frame: Frame) -> tuple[str, ...]:
     """What a page may call this event. The kernel's own notes have no name."""
     if frame.tag == COMMAND_DONE:
         return ()
-    return frame.source, frame.tag.rpartition(".v")[0], f"{frame.source}:{frame.key}"
+    return frame.source, frame.tag.rpartition(".v")[0], _normal(f"{frame.source}:{frame.key}")
+
+
+def _normal(topic: str) -> str:
+    """A topic as the outbox writes its keys: ids without their dashes."""
+    board, colon, key = topic.partition(":")
+    return f"{board}{colon}{key.replace('-', '')}"
 
 
 def _message(name: str, frame: Frame, place: str) -> str:

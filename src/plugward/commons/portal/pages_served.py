@@ -8,8 +8,8 @@ from urllib.parse import quote, unquote
 import msgspec
 from markupsafe import Markup
 
-from plugward.kernel.pages import Go, Grid, Page, Place, View, Viewer
-from plugward.kernel.refusals import NotAllowed
+from plugward.kernel.pages import Action, Go, Grid, Page, Place, View, Viewer
+from plugward.kernel.refusals import BadRequest, NotAllowed
 from plugward.kernel.runtime import Runtime
 
 from .door import Visit
@@ -104,7 +104,12 @@ class PagesServed:
             raise HttpError(404, "not-found")
         request.route = f"do {operation.full_name}"
         row = (form.get("row") or [""])[0]
-        arguments = msgspec.convert({operation.parameters[0]: row}, operation.request, strict=False)
+        try:
+            arguments = msgspec.convert(
+                {operation.parameters[0]: row}, operation.request, strict=False
+            )
+        except msgspec.ValidationError:
+            raise BadRequest(where=operation.parameters[0]) from None
         client: Any = self._runtime.client(table.plugged[board].board.contract.protocol)  # type: ignore[union-attr]  # it has an operation
         await getattr(client, name)(*msgspec.structs.astuple(arguments))
         back = request.headers.get("hx-current-url", "")
@@ -137,9 +142,15 @@ class _Cell(msgspec.Struct):
     number: bool
 
 
+class _Button(msgspec.Struct):
+    title: str
+    url: str
+    row: dict[str, str]
+
+
 class _Row(msgspec.Struct):
     cells: list[_Cell]
-    actions: list[dict[str, Any]]
+    actions: list[_Button]
 
 
 def _grid(grid: Grid, page: Page) -> dict[str, Any]:
@@ -151,12 +162,7 @@ def _grid(grid: Grid, page: Page) -> dict[str, Any]:
             _Row(
                 [_Cell(cell(v), _is_number(v)) for v in values],
                 [
-                    {
-                        "title": action.title,
-                        "url": f"{GRID_ACTION}{action.operation.__operation__.board}"
-                        f"/{action.operation.__operation__.name}",
-                        "values": {"row": str(row.id)},
-                    }
+                    _Button(action.title, _do_path(action), {"row": str(row.id)})
                     for action in grid.actions
                     if not action.when or getattr(row, "state", None) in action.when
                 ],
@@ -173,3 +179,8 @@ def _grid(grid: Grid, page: Page) -> dict[str, Any]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _do_path(action: Action) -> str:
+    operation = action.operation.__operation__
+    return f"{GRID_ACTION}{operation.board}/{operation.name}"

@@ -4,6 +4,7 @@ import json
 from contextvars import ContextVar
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from uuid import UUID
 import msgspec
 from jinja2 import (
     BaseLoader,
-    ChoiceLoader,
     Environment,
     FileSystemLoader,
     PrefixLoader,
@@ -40,6 +40,7 @@ class Scene(msgspec.Struct):
     board: str
     language: str
     now: datetime
+    words: Words
     viewer: Viewer | None = None
     csrf: str = ""
     slots: dict[str, tuple[Page, ...]] = msgspec.field(default_factory=dict)
@@ -53,30 +54,8 @@ class Renderer:
 
     def __init__(self, boards: tuple[Board, ...], words: Words) -> None:
         self.words = words
-        folders: dict[str, BaseLoader] = {
-            board.name: FileSystemLoader(board.folder / "templates") for board in boards
-        }
-        folders["portal"] = FileSystemLoader(HERE / "templates")
-        self._environment = Environment(
-            loader=ChoiceLoader([PrefixLoader(folders)]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-            cache_size=400,
-        )
-        self._environment.filters.update(FILTERS)
-        self._environment.globals.update(
-            t=self._say,
-            lang=lambda: _SCENE.get().language,
-            viewer=lambda: _SCENE.get().viewer,
-            may=_may,
-            csrf=lambda: _SCENE.get().csrf,
-            sealed_fields=_sealed_fields,
-            static=asset_url,
-            new_id=new_id,
-            slot=_slot,
+        self._environment = _environment(
+            tuple((board.name, board.folder / "templates") for board in boards)
         )
 
     def render(self, template: str, values: dict[str, Any], scene: Scene) -> Markup:
@@ -87,9 +66,34 @@ class Renderer:
         finally:
             _SCENE.reset(token)
 
-    def _say(self, key: str, language: str = "", table: str = "ui") -> str:
-        scene = _SCENE.get()
-        return self.words.say(key, language or scene.language, board=scene.board, table=table)
+
+@lru_cache(maxsize=8)
+def _environment(folders: tuple[tuple[str, Path], ...]) -> Environment:
+    """Compiled templates, kept as long as the same boards come back."""
+    loaders: dict[str, BaseLoader] = {name: FileSystemLoader(path) for name, path in folders}
+    loaders["portal"] = FileSystemLoader(HERE / "templates")
+    environment = Environment(
+        loader=PrefixLoader(loaders),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        cache_size=400,
+    )
+    environment.filters.update(FILTERS)
+    environment.globals.update(
+        t=_say,
+        lang=lambda: _SCENE.get().language,
+        viewer=lambda: _SCENE.get().viewer,
+        may=_may,
+        csrf=lambda: _SCENE.get().csrf,
+        sealed_fields=_sealed_fields,
+        static=asset_url,
+        new_id=new_id,
+        slot=_slot,
+    )
+    return environment
 
 
 def js_words(language: str) -> dict[str, str]:
@@ -112,6 +116,11 @@ def asset_url(name: str) -> str:
 
 
 # ── functions and filters of templates ────────────────────────────────────────────────────────
+def _say(key: str, language: str = "", table: str = "ui") -> str:
+    scene = _SCENE.get()
+    return scene.words.say(key, language or scene.language, board=scene.board, table=table)
+
+
 def _may(permission: str) -> bool:
     viewer = _SCENE.get().viewer
     return viewer is not None and viewer.may(permission)
@@ -143,9 +152,10 @@ def _slot(name: str) -> tuple[SlotPart, ...]:
 
 
 def json_data(value: Any) -> Markup:
-    """Data for a ``<script type="application/json">``: nothing in it can end the element."""
+    """Data for a ``<script type="application/json">`` or a single-quoted attribute: nothing in it
+    can end either."""
     text = json.dumps(value, ensure_ascii=False, default=_plain)
-    for sign in "<>&":
+    for sign in "<>&'":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704 - no markup can remain
 

@@ -1,0 +1,1 @@
+"""Tests of the portal: what a browser, a system and an attacker get to see."""

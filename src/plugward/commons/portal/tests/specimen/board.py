@@ -1,0 +1,25 @@
+"""Specimen, plugged together."""
+
+from plugward.kernel import Board
+
+from . import pages
+from .contract import Specimen
+from .service import SpecimenService
+from .tables import tables
+
+board = Board(
+    contract=Specimen,
+    service=SpecimenService,
+    tables=tables,
+    pages=[
+        pages.notes,
+        pages.one_note,
+        pages.plain_list,
+        pages.write,
+        pages.secret,
+        pages.broken,
+        pages.wrong_template,
+        pages.slow,
+    ],
+    home=[pages.at_home],
+)
