@@ -1,7 +1,6 @@
 """``plugward up``: the embedded hospital, started, watched and stopped cleanly."""
 
 import asyncio
-import ipaddress
 import logging
 import signal
 import socket
@@ -15,6 +14,7 @@ from plugward.kernel.manifest import ManifestError
 from plugward.kernel.store.migrations import MigrationFailed
 from plugward.rack.embedded import Embedded
 from plugward.rack.folder import DataFolder, FolderError
+from plugward.rack.gate import Listeners, failed_checks
 
 REFUSED = 2
 
@@ -35,9 +35,10 @@ def up(*, data: Path, host: str, port: int, mllp_port: int, demo: bool, speed: f
     console = Console()
     options = Options(data, host, port, mllp_port, demo, speed)
     folder = DataFolder(data)
-    problem = _gate(options, folder)
-    if problem:
-        console.print(problem, markup=False)
+    problems = _gate(options, folder)
+    if problems:
+        for problem in problems:
+            console.print(problem, markup=False, soft_wrap=True)
         return REFUSED
     try:
         folder.open()
@@ -49,35 +50,22 @@ def up(*, data: Path, host: str, port: int, mllp_port: int, demo: bool, speed: f
         folder.close()
 
 
-def _gate(options: Options, folder: DataFolder) -> str:
-    """Why this must not start, or nothing (SEC-GATE-01, SEC-GATE-03)."""
+def _gate(options: Options, folder: DataFolder) -> list[str]:
+    """Why this must not start: every reason at once, or nothing."""
     try:
-        profile = folder.settings().profile
+        hospital = folder.settings()
     except FolderError as error:
-        return str(error)
-    if options.demo and not _is_loopback(options.host):
-        return (
-            f"The demo listens on this machine only; --host {options.host} is refused while demo "
-            f"log-ins exist. Use --host 127.0.0.1, or --no-demo with a production profile."
-        )
-    if profile == "production" and (options.demo or folder.is_demo):
-        return (
-            f"{folder.path} holds a demo hospital or --demo was asked for, and its profile says "
-            f"production. A demo never becomes a production hospital: begin with an empty folder."
-        )
+        return [str(error)]
+    at = Listeners(options.host, options.mllp_port, options.demo)
+    problems = failed_checks(folder, hospital, at)
     if options.port == options.mllp_port:
-        return f"Portal and MLLP cannot share the port {options.port}; choose another with --port."
+        problems.append(f"Portal and MLLP cannot share the port {options.port}; change --port.")
     for port, option in ((options.port, "--port"), (options.mllp_port, "--mllp-port")):
-        if port and not _is_free(options.host, port):
-            return f"Port {port} is taken. Stop what uses it, or choose another with {option}."
-    return ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        if not problems and port and not _is_free(options.host, port):
+            problems.append(
+                f"Port {port} is taken. Stop what uses it, or choose another with {option}."
+            )
+    return problems
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -115,6 +103,8 @@ async def _serve(folder: DataFolder, options: Options, console: Console) -> int:
     try:
         if options.demo:
             background = await _prepare_demo(hospital, options, console)
+        else:
+            await _first_administrator(hospital, console)
         _say_ready(hospital, options, console, time.perf_counter() - started)
         await serve(
             hospital.runtime,
@@ -152,6 +142,20 @@ async def _prepare_demo(
             f"  {login.role:<22}{login.staff_no:<10}{login.password:<18}{login.name}", markup=False
         )
     return begin_day(hospital.runtime, speed=options.speed)
+
+
+async def _first_administrator(hospital: Embedded, console: Console) -> None:
+    """A hospital without accounts gets one code for one administrator, on this console only."""
+    from plugward.commons.identity.first import first_administrator
+
+    first = await first_administrator(hospital.runtime)
+    if first is not None:
+        console.print(
+            f"No account exists yet. Open /activate as {first.staff_no!r} with the one-time code "
+            f"{first.code} (it is not kept and cannot be shown again).",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _say_ready(hospital: Embedded, options: Options, console: Console, seconds: float) -> None:

@@ -23,6 +23,11 @@ class HospitalSettings(msgspec.Struct, frozen=True):
     profile: str = "demo"
     database: str = ""
     hosts: tuple[str, ...] = ()
+    keys: str = ""  # production: a folder outside the data
+    anchors: str = ""  # production: where audit anchors are kept, outside the data
+    tls_by: str = ""  # the proxy that ends TLS in front of the portal
+    mllp_insecure: str = ""  # why HL7 is read without TLS, and until when
+    debug: bool = False
     boards: dict[str, dict[str, Any]] = {}
 
 
