@@ -11,7 +11,7 @@ from ..store.engine import Engine
 from ..store.frames import Frame, frame_of_row
 from ..store.tables import BoardTables
 
-KEPT = 4_000
+KEPT = 1_000
 BATCH = 500
 
 

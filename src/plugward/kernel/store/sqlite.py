@@ -29,6 +29,7 @@ from .unit import Done, Unit
 T = TypeVar("T")
 GROUP_MAX = 256
 READERS = 2
+CACHE_KB = 3_000  # a connection; a hospital has three a board
 WAITING_MAX = 10_000
 
 
@@ -273,7 +274,7 @@ def _open(path: Path | None, *, durable: bool) -> Engine:
             "journal_mode=WAL",
             f"synchronous={synchronous}",
             "temp_store=MEMORY",
-            "cache_size=-8000",
+            f"cache_size=-{CACHE_KB}",
             "busy_timeout=10000",
         ):
             cursor.execute(f"PRAGMA {pragma}")
