@@ -27,15 +27,22 @@ class Refusal(Exception):
 
     def __init_subclass__(cls) -> None:
         names: dict[str, Any] = {}
+        defaults: dict[str, Any] = {}
         for base in reversed(cls.__mro__):
             for name, annotation in vars(base).get("__annotations__", {}).items():
                 if "ClassVar" not in str(annotation) and base is not Refusal:
                     names[name] = annotation
+                    if name in vars(base):
+                        defaults[name] = vars(base)[name]
         if taken := sorted(names.keys() & _TAKEN):
             raise TypeError(
                 f"{cls.__name__}: a refusal's field may not be called {', '.join(taken)}"
             )
-        cls.fields_type = msgspec.defstruct(cls.__name__, list(names.items()), kw_only=True)
+        fields = [
+            (name, kind, defaults[name]) if name in defaults else (name, kind)
+            for name, kind in names.items()
+        ]
+        cls.fields_type = msgspec.defstruct(cls.__name__, fields, kw_only=True)
         KNOWN_REFUSALS.setdefault(cls.__name__, cls)
         super().__init_subclass__()
 
@@ -47,8 +54,8 @@ class Refusal(Exception):
 
     def __init__(self, **fields: Any) -> None:
         self.values = self.fields_type(**fields)
-        for name, value in fields.items():
-            setattr(self, name, value)
+        for name in self.values.__struct_fields__:
+            setattr(self, name, getattr(self.values, name))
         super().__init__(self.code)
 
     @property

@@ -24,11 +24,13 @@ class Feed:
         self._recent: deque[Frame] = deque(maxlen=KEPT)
         self._news = asyncio.Event()
         self.last_position = 0
+        self.is_started = False
 
     async def start(self) -> None:
         """Learn how far the outbox has come, then hear of everything new."""
         self.last_position = await self._engine.read(self._last)
         self._engine.listen(self.committed)
+        self.is_started = True
 
     def committed(self, frames: Sequence[Frame]) -> None:
         """Called on the event loop after each commit, in order."""

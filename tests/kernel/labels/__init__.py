@@ -1,0 +1,1 @@
+"""Labels 标签: hears the parcels board and prints one label a fact."""

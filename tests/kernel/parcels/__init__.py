@@ -1,0 +1,1 @@
+"""Parcels 收发室: a board without medicine, to test the kernel with."""
