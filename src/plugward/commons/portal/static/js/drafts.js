@@ -27,12 +27,16 @@
       (field) =>
         field.name && !field.name.startsWith("_") && !["password", "hidden", "file", "submit", "button"].includes(field.type),
     );
-  const value = (field) => (["checkbox", "radio"].includes(field.type) ? field.checked : field.value);
-  const read = (form) => {
+  const boxed = (field) => ["checkbox", "radio"].includes(field.type);
+  const chosen = (field) => [...field.options].find((option) => option.defaultSelected)?.value ?? field.options[0]?.value ?? "";
+  // What the server sent, whatever the browser put back into the fields by itself (Back, F5).
+  const sent = (field) => (boxed(field) ? field.defaultChecked : field.options ? chosen(field) : field.defaultValue);
+  const now = (field) => (boxed(field) ? field.checked : field.value);
+  const read = (form, value = now) => {
     const found = {};
     for (const field of fields(form)) {
       if (field.type === "radio") {
-        if (field.checked) found[field.name] = field.value;
+        if (value(field)) found[field.name] = field.value;
       } else found[field.name] = value(field);
     }
     return found;
@@ -77,7 +81,7 @@
   const states = new WeakMap();
   const stateOf = (form) => {
     if (!states.has(form)) {
-      states.set(form, { clean: JSON.stringify(read(form)), sealing: false, again: false, timer: 0, sent: "", cleared: false });
+      states.set(form, { clean: JSON.stringify(read(form, sent)), sealing: false, again: false, timer: 0, sent: "", cleared: false });
     }
     return states.get(form);
   };
@@ -192,7 +196,8 @@
 
   const offer = (form, draft) => {
     const changed = difference(form, draft.fields);
-    if (changed.rows.length === 0) return clear(form);
+    if (JSON.stringify(draft.fields) === stateOf(form).clean) return clear(form); // saved meanwhile
+    if (changed.rows.length === 0) return undefined; // the browser has put it back already: keep it sealed
     const shape = document.getElementById("recovered-draft");
     if (!shape) return undefined;
     const box = shape.content.firstElementChild.cloneNode(true);

@@ -1,0 +1,63 @@
+"""Fixtures of the browser tests. Without Chromium they are skipped, and say why."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+from tests.browser.harness import AXE, FLAGS, Hospital, Watched, chromium_path, new_tab
+
+from plugward.kernel.board import load_board
+
+Open = Callable[..., Watched]
+
+
+@pytest.fixture(autouse=True)
+def _benches_are_closed() -> None:
+    """No bench is opened here; the kernel's fixture would want an event loop, and while the browser
+    is driven the thread's loop is the browser's own."""
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    path = chromium_path()
+    if path is None:
+        pytest.skip("Chromium is not here; on Debian: apt-get install chromium")
+    if not AXE.exists():
+        pytest.skip("axe-core is not here; run: python hatch_build.py --with-tests")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, headless=True, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def platform() -> Iterator[Hospital]:
+    """Identity, the portal and a small board: what the portal's own pages need."""
+    boards = (
+        "plugward.commons.identity.board:board",
+        "plugward.commons.masterdata.board:board",
+        "plugward.commons.portal.board:board",
+        "plugward.commons.portal.tests.specimen.board:board",
+    )
+    hospital = Hospital(load_board(board) for board in boards).start()
+    yield hospital
+    hospital.close()
+
+
+@pytest.fixture
+def tab(chromium: Browser, platform: Hospital) -> Iterator[Open]:
+    """Open tabs of the platform; at the end of a test each must have been calm."""
+    opened: list[Watched] = []
+
+    def open_tab(
+        staff_no: str = "", to: str = "/", *, size: tuple[int, int] = (1440, 900)
+    ) -> Watched:
+        watched = new_tab(chromium, platform.url, size=size)
+        opened.append(watched)
+        if staff_no:
+            watched.sign_in(staff_no, to)
+        return watched
+
+    yield open_tab
+    for watched in opened:
+        watched.context.close()
