@@ -219,6 +219,30 @@ class Registration(Message):
     candidates: tuple[Candidate, ...] = ()
 
 
+class Sent(Message):
+    """What a system sent about somebody, as it sent it."""
+
+    name: Identifying | None
+    sex: Sex | None
+    birth_date: date | None
+    identifiers: tuple[Identifier, ...]
+    contacts: tuple[Contact, ...]
+    coverage: Coverage | None
+    source: Plain
+
+
+class SentRecord(Message):
+    """One thing that was sent, and what became of it. Records are only ever added."""
+
+    id: UUID
+    patient: PatientId
+    campus: CampusCode
+    at: Instant
+    author: Plain
+    outcome: MatchOutcome
+    sent: Sent
+
+
 class TimelineKind(StrEnum):
     REGISTERED = "registered"  # 建档
     VISIT = "visit"  # 就诊
@@ -295,6 +319,10 @@ class IdCardInvalid(Invalid):
     """身份证号校验不通过，请核对后重新录入。"""
 
 
+class BirthDateOffCard(Invalid):
+    """出生日期与身份证不符；如为监护人的证件，请勿填作患者证件。"""
+
+
 class IdentifierTaken(Conflict):
     """该证件号或门诊号已属于另一位患者，请先核对身份。"""
 
@@ -331,7 +359,8 @@ class Patients(Protocol):
     @command(permission="patients.register")
     async def register(self, request: RegisterPatient) -> Registration:
         """Match and register. The same valid ID card is the same person, unless it is plainly a
-        guardian's. Refuses with ``NameMissing``, ``IdCardInvalid`` or ``IdentifierTaken``."""
+        guardian's: then the newcomer is somebody else without a card. Refuses with ``NameMissing``,
+        ``IdCardInvalid``, ``BirthDateOffCard`` or ``IdentifierTaken``."""
         ...
 
     @command(permission="patients.update")
@@ -389,7 +418,7 @@ class Patients(Protocol):
         ...
 
     @query(permission="patients.read")
-    async def summaries(self, patients: tuple[PatientId, ...]) -> tuple[PatientSummary, ...]:
+    async def summaries(self, wanted: tuple[PatientId, ...]) -> tuple[PatientSummary, ...]:
         """The patients of a list page in one go, at most 200; unknown ids are left out."""
         ...
 
@@ -401,10 +430,15 @@ class Patients(Protocol):
 
     @query(permission="patients.read")
     async def timeline(
-        self, patients: tuple[PatientId, ...], before: Instant | None = None, limit: int = 50
+        self, wanted: tuple[PatientId, ...], before: Instant | None = None, limit: int = 50
     ) -> tuple[TimelineEntry, ...]:
-        """What happened to a person at the caller's campuses, newest first; ``patients`` is
+        """What happened to a person at the caller's campuses, newest first; ``wanted`` is
         ``person_of``'s answer."""
+        ...
+
+    @query(permission="patients.merge")
+    async def sent(self, patient: PatientId) -> tuple[SentRecord, ...]:
+        """What was sent about one id, as it was sent, newest first, at most 200."""
         ...
 
     @query(permission="patients.merge")

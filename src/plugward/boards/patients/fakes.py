@@ -31,6 +31,7 @@ from .contract import (
     RecordAllergy,
     RegisterPatient,
     Registration,
+    SentRecord,
     TimelineEntry,
     UpdatePatient,
     local_system,
@@ -176,8 +177,8 @@ class FakePatients(Patients):
         others = (p.id for p in self.people.values() if p.person == leader and p.id != leader)
         return (leader, *others)
 
-    async def summaries(self, patients: tuple[PatientId, ...]) -> tuple[PatientSummary, ...]:
-        return tuple(_summary(self.people[p]) for p in patients if p in self.people)
+    async def summaries(self, wanted: tuple[PatientId, ...]) -> tuple[PatientSummary, ...]:
+        return tuple(_summary(self.people[p]) for p in wanted if p in self.people)
 
     async def find(self, text: Identifying, limit: int = 20) -> tuple[PatientSummary, ...]:
         wanted = text.strip()
@@ -188,9 +189,13 @@ class FakePatients(Patients):
         )[:limit]
 
     async def timeline(
-        self, patients: tuple[PatientId, ...], before: Instant | None = None, limit: int = 50
+        self, wanted: tuple[PatientId, ...], before: Instant | None = None, limit: int = 50
     ) -> tuple[TimelineEntry, ...]:
-        del patients, before, limit
+        del wanted, before, limit
+        return ()
+
+    async def sent(self, patient: PatientId) -> tuple[SentRecord, ...]:
+        del patient
         return ()
 
     async def candidates(self, limit: int = 50) -> tuple[Candidate, ...]:
