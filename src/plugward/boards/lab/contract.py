@@ -331,7 +331,6 @@ class Withdrawal(Message):
     because: WithdrawReason
     replaced_by: ReportId | None
     withdrawn_at: Instant
-    seen_at: Instant | None = None
 
 
 class CriticalValue(Message):
@@ -450,7 +449,7 @@ class NotPaid(Conflict):
     name: Plain
 
 
-class TestUnknown(Conflict):
+class ItemUnknown(Conflict):
     """检验项目 {item} 不在目录中，请先维护主数据。"""
 
     item: Plain
