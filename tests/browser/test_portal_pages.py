@@ -272,3 +272,27 @@ def test_locking_blanks_the_page_and_keeps_the_draft(tab: Open, platform: Hospit
     expect(page.page.locator(".who")).to_contain_text("林予安")
     page.goto("/specimen/notes")
     expect(page.page.locator("[data-title]")).to_contain_text("已找回")
+
+
+def test_a_search_field_walks_its_hits_and_keeps_the_focus(tab: Open) -> None:
+    page = tab(DOCTOR, "/specimen/notes")
+    page.page.evaluate(
+        """() => {
+        const row = document.createElement("div");
+        row.innerHTML = '<input class="in" id="search" data-combo="#hits" aria-label="药品">'
+          + '<div id="hits" role="listbox" class="clinic-hits" aria-label="药品">'
+          + '<button role="option" data-option>甲</button>'
+          + '<button role="option" data-option>乙</button></div>';
+        document.querySelector("main form").prepend(row);
+        htmx.process(row);
+        row.addEventListener("click", (e) => document.title = e.target.textContent);
+        }"""
+    )
+    page.page.focus("#search")
+    page.press("ArrowDown", "ArrowDown", "ArrowUp", "ArrowDown", "Enter")
+    expect(page.page).to_have_title("乙")
+    expect(page.page.locator("#search")).to_be_focused()
+    assert page.page.get_attribute("#search", "aria-activedescendant")
+    page.press("Escape")
+    expect(page.page.locator("#hits")).to_be_hidden()
+    expect(page.page.locator("#search")).to_be_focused()
