@@ -18,6 +18,8 @@ board = Board(
     ],
     jobs=[reactions.release_unpaid_numbers],
     facts=[
+        facts.published_clinic,
+        facts.stopped_clinic,
         facts.booked_number,
         facts.paid_number,
         facts.reinstated_number,

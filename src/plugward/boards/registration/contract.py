@@ -212,7 +212,10 @@ class Stop(Message):
 
 
 class SessionPublished(Event, tag="registration.session.published.v1", key="session.id"):
+    """A clinic is up, with so many numbers over all its slots."""
+
     session: Session
+    numbers: int = 0
 
 
 class SessionStopped(Event, tag="registration.session.stopped.v1", key="session.id"):

@@ -1,4 +1,4 @@
-"""What the data centre learns from this board: one row an appointment, as it stands."""
+"""What the data centre learns: one row an appointment, as it stands, and one a clinic."""
 
 from datetime import date
 
@@ -16,6 +16,9 @@ from .contract import (
     AppointmentPaid,
     AppointmentReinstated,
     AppointmentStopped,
+    SessionId,
+    SessionPublished,
+    SessionStopped,
 )
 
 
@@ -37,6 +40,60 @@ class BookedNumber(Message):
     is_paid: bool
     fee_item: Plain
     cancelled_because: Plain = ""
+
+
+class PublishedClinic(Message):
+    """A clinic that was put up 一次出诊, with its numbers and the name of its doctor."""
+
+    session: SessionId
+    campus: CampusCode
+    department: DepartmentCode
+    doctor: StaffId
+    doctor_name: Plain
+    day: date
+    period: Plain
+    kind: Plain
+    numbers: int
+
+
+class StoppedClinic(Message):
+    """A clinic that was stopped 一次停诊; it may have been put up long before."""
+
+    session: SessionId
+    campus: CampusCode
+    department: DepartmentCode
+    doctor: StaffId
+    day: date
+    reason: Plain
+
+
+@fact(SessionPublished, table="clinics_published", key=("session",))
+def published_clinic(event: SessionPublished) -> PublishedClinic:
+    session = event.session
+    return PublishedClinic(
+        session=session.id,
+        campus=session.campus,
+        department=session.department,
+        doctor=session.doctor,
+        doctor_name=session.doctor_name,
+        day=session.day,
+        period=session.period.value,
+        kind=session.kind.value,
+        numbers=event.numbers,
+    )
+
+
+@fact(SessionStopped, table="clinics_stopped", key=("session",))
+def stopped_clinic(event: SessionStopped) -> StoppedClinic:
+    session = event.session
+    return StoppedClinic(
+        session=session.id,
+        campus=session.campus,
+        department=session.department,
+        doctor=session.doctor,
+        day=session.day,
+        reason=event.reason,
+    )
 
 
 def _row(appointment: Appointment) -> BookedNumber:

@@ -109,7 +109,8 @@ class RegistrationService(Registrations):
             for part in parts
         )
         work.insert(slots, *numbers, is_open=True)
-        work.publish(SessionPublished(session=session))
+        put_up = sum(slot.capacity for slot in numbers)
+        work.publish(SessionPublished(session=session, numbers=put_up))
         return session
 
     @in_work
