@@ -28,7 +28,7 @@ from .interfaces import Interfaces
 from .live import Streams
 from .pages_served import PagesServed
 from .running import within
-from .signing_in import SigningIn
+from .signing_in import SigningIn, one
 from .table import Table
 
 _log = logging.getLogger("plugward.portal")
@@ -167,7 +167,7 @@ class Gateway:
         assert visit.signed is not None
         form = await request.form() if request.method in UNSAFE else {}
         if request.method in UNSAFE and visit.from_cookie:
-            check_csrf(request, visit.reference, (form.get("_csrf") or [None])[0])
+            check_csrf(request, visit.reference, one(form, "_csrf"))
         act = _act_of(request, form)
         actor = self.doors.actor(request, visit.signed, visit)
         with acting_as(actor, campus=visit.signed.campus, request=act):

@@ -59,7 +59,7 @@ class Streams:
     async def _run(
         self, request: Request, tail: "_Tail", still: Still, person: str
     ) -> AsyncIterator[bytes]:
-        ends = {
+        ends: set[asyncio.Future[Any]] = {
             asyncio.ensure_future(self._closing.wait()),
             asyncio.ensure_future(request.disconnected()),
         }

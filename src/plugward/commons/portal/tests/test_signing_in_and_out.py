@@ -181,7 +181,7 @@ async def test_the_language_is_changed_and_kept(portal: Portal) -> None:
 
 
 async def test_each_person_gets_an_own_key_for_drafts_and_always_the_same(portal: Portal) -> None:
-    keys = {}
+    keys: dict[str, set[bytes]] = {}
     for staff in (DOCTOR, DOCTOR, ADMINISTRATOR):
         browser = await portal.signed_in(staff)
         reply = await browser.ask(

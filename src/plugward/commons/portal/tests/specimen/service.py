@@ -2,6 +2,7 @@
 
 from plugward.kernel import Reading, Store, Work, in_work, reading
 from plugward.kit.message import Plain
+from plugward.vocabulary import CampusCode
 
 from .contract import (
     PATIENT,
@@ -24,7 +25,7 @@ class SpecimenService(Specimen):
     def write(self, work: Work, note: WriteNote) -> Note:
         if work.first(notes, Note, text=note.text) is not None:
             raise TextTaken(text=note.text[:40])
-        made = Note(id=note.id, text=note.text, campus=work.campus)
+        made = Note(id=note.id, text=note.text, campus=CampusCode(work.campus))
         work.insert(notes, made, written_at=work.now)
         work.publish(NoteWritten(note=note.id))
         return made
