@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from typing import cast
 
 from .frames import FRAME_BYTES_MAX, Cutter, frame
 
@@ -85,8 +86,7 @@ class _Link(asyncio.Protocol):
         self._waiting: asyncio.Future[bytes] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -12,7 +12,7 @@ import ssl
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from .frames import FRAME_BYTES_MAX, Cutter, frame
 
@@ -175,14 +175,13 @@ class _Connection(asyncio.Protocol):
         self._refusal = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         name = transport.get_extra_info("peername") or ("unknown", 0)
         self.peer = Peer(self._server.name, str(name[0]), int(name[1]))
         reason = self._server.admit(self.peer)
         if reason:
             self._server.notice(self.peer, reason)
-            transport.abort()
+            self.abort()
             return
         self._admitted = True
         self._server.connections.add(self)

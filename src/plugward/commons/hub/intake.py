@@ -1,0 +1,223 @@
+"""Intake 接收: a frame becomes a durable message and an answer.
+
+AA means *durable here*, and with a plan that waits, *applied*. What cannot be accepted is answered
+with the segment, the field, the code and the reason. A repeat gets the first answer again.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+from uuid import UUID
+
+from plugward.kit.ids import new_id
+from plugward.kit.time import Clock
+
+from .hl7 import (
+    Acknowledgement,
+    ErrorCode,
+    Hl7Error,
+    Message,
+    Path,
+    acknowledge,
+    parse,
+    refuse_unread,
+)
+from .lanes import Lanes
+from .ledger import Answered, Arrival, Kept, Lane, LedgerFailed, LocalLedger, Outcome
+from .ledger_tables import State
+from .mllp import Peer
+
+MSH_10 = Path("MSH", 1, 10)
+CONTROL_ID_LENGTH = 20  # MSH-10 up to version 2.6
+REPLY_S_MAX = 8.0
+"""Senders wait 10 to 30 s. What is not applied by then is durable here and gets its AA."""
+
+
+class Plan(NamedTuple):
+    """What is to become of a message."""
+
+    lanes: Sequence[Lane] = ()
+    waits_for: str = ""
+    """The destination whose outcome is the answer; none: the answer follows the ledger alone."""
+
+
+class NotGranted(Hl7Error):
+    """A sender that may not send this: answered AR, and audited."""
+
+
+Decide = Callable[[Message, Peer], Plan]
+"""Where a message goes; refuses by ``Hl7Error``. Does not wait for anything."""
+Denied = Callable[[Peer, NotGranted, str], Awaitable[None]]
+
+
+async def _unnoticed(peer: Peer, denied: NotGranted, kind: str) -> None:
+    del peer, denied, kind
+
+
+class Intake:
+    """Answers every frame of every listener of this node."""
+
+    def __init__(
+        self,
+        *,
+        ledger: LocalLedger,
+        lanes: Lanes,
+        clock: Clock,
+        decide: Decide,
+        denied: Denied = _unnoticed,
+        charset: str | None = None,
+        reply_s_max: float = REPLY_S_MAX,
+    ) -> None:
+        self._ledger = ledger
+        self._lanes = lanes
+        self._clock = clock
+        self._decide = decide
+        self._denied = denied
+        self._charset = charset
+        self._reply_s_max = reply_s_max
+
+    async def handle(self, raw: bytes, peer: Peer) -> bytes:
+        """One message, one answer."""
+        id_ = new_id()
+        try:
+            message = parse(raw, charset=self._charset)
+        except Hl7Error as error:
+            return await self._unread(raw, peer, error, id_)
+        try:
+            message.check()
+            plan = self._decide(message, peer)
+        except Hl7Error as error:
+            return await self._refused(message, peer, error, id_)
+        return await self._accept(message, peer, plan, id_)
+
+    def refuse_frame(self, head: bytes, reason: str, peer: Peer) -> bytes:
+        """The answer to bytes that are no frame."""
+        del peer
+        error = Hl7Error(reason, code=ErrorCode.SEGMENT_SEQUENCE)
+        return self._answer_unread(head, error, new_id())
+
+    async def _accept(self, message: Message, peer: Peer, plan: Plan, id_: UUID) -> bytes:
+        arrival = Arrival(
+            id=id_,
+            sender=sender_of(message),
+            control_id=message["MSH-10"],
+            kind=kind_of(message),
+            body=message.raw,
+            at=self._clock.now(),
+            peer=f"{peer.listener} {peer.address}",
+        )
+        accepted = self._acknowledge(message, Acknowledgement.ACCEPTED, id_)
+        first = Answered() if plan.waits_for else Answered(accepted, Acknowledgement.ACCEPTED)
+        # Asked for before it is written: its outcome may be there as soon as it is.
+        expected = self._lanes.expect(id_, plan.waits_for) if plan.waits_for else None
+        try:
+            kept = await self._ledger.append(arrival, plan.lanes, first)
+            if kept.is_new and expected is not None:
+                self._nudge(plan)
+                return await self._applied(expected, kept, accepted)
+        except LedgerFailed as failure:
+            error = Hl7Error(
+                str(failure), code=ErrorCode.INTERNAL, shown="平台暂时无法存储，请重发"
+            )
+            return self._acknowledge(message, Acknowledgement.ERROR, id_, error)
+        finally:
+            if expected is not None:
+                expected.cancel()
+        if kept.is_clash:
+            return await self._refused(message, peer, _clash(), id_, code=Acknowledgement.ERROR)
+        if not kept.is_new:
+            return await self._repeated(plan, kept, accepted)
+        self._nudge(plan)
+        return accepted
+
+    def _nudge(self, plan: Plan) -> None:
+        for lane in plan.lanes:
+            self._lanes.nudge(lane.destination)
+
+    async def _repeated(self, plan: Plan, kept: Kept, accepted: bytes) -> bytes:
+        """Finished: the first answer. AE: the sender was asked to come again. Else: wait too."""
+        if kept.answer is not None and kept.code != Acknowledgement.ERROR:
+            return kept.answer
+        expected = self._lanes.expect(kept.id, plan.waits_for)
+        for lane in plan.lanes:
+            if await self._ledger.replay(kept.seq, lane):
+                self._lanes.nudge(lane.destination)
+        if kept.answer is None:
+            answer, _ = await self._ledger.first_answer(kept.seq)
+            if answer is not None:  # it was answered while this repeat came in
+                return answer
+        return await self._applied(expected, kept, accepted)
+
+    async def _applied(
+        self, expected: "asyncio.Future[Outcome]", kept: Kept, accepted: bytes
+    ) -> bytes:
+        await asyncio.wait({expected}, timeout=self._reply_s_max)
+        outcome = expected.result() if expected.done() and not expected.cancelled() else None
+        if outcome is not None and outcome.reply is not None and outcome.state is not State.PENDING:
+            return outcome.reply
+        # The board is away or slow. The message is durable and stays on its lane: that is an AA.
+        await self._ledger.answered(kept.seq, accepted, Acknowledgement.ACCEPTED)
+        return accepted
+
+    async def _refused(
+        self,
+        message: Message,
+        peer: Peer,
+        error: Hl7Error,
+        id_: UUID,
+        *,
+        code: str = Acknowledgement.REJECTED,
+    ) -> bytes:
+        if isinstance(error, NotGranted):
+            await self._denied(peer, error, kind_of(message))
+        await self._keep_refused(message.raw, peer, error)
+        return self._acknowledge(message, code, id_, error)
+
+    async def _unread(self, raw: bytes, peer: Peer, error: Hl7Error, id_: UUID) -> bytes:
+        await self._keep_refused(raw, peer, error)
+        return self._answer_unread(raw, error, id_)
+
+    async def _keep_refused(self, raw: bytes, peer: Peer, error: Hl7Error) -> None:
+        with suppress(LedgerFailed):  # it was not accepted, so nothing is lost
+            await self._ledger.refused(
+                raw, peer=f"{peer.listener} {peer.address}", reason=str(error)
+            )
+
+    def _answer_unread(self, raw: bytes, error: Hl7Error, id_: UUID) -> bytes:
+        # A message in a wrong character set may be sent again in the right one: AE.
+        is_charset = error.at is not None and error.at[:3] == ("MSH", 1, 18)
+        code = Acknowledgement.ERROR if is_charset else Acknowledgement.REJECTED
+        return refuse_unread(
+            raw, error, code=code, control_id=control_id_of(id_), at=self._clock.now()
+        )
+
+    def _acknowledge(self, message: Message, code: str, id_: UUID, *errors: Hl7Error) -> bytes:
+        return acknowledge(
+            message, code, control_id=control_id_of(id_), at=self._clock.now(), errors=errors
+        )
+
+
+def control_id_of(id_: UUID) -> str:
+    """A control id of ours: as unique as the id, as short as MSH-10 has to be."""
+    return id_.hex[:CONTROL_ID_LENGTH].upper()
+
+
+def sender_of(message: Message) -> str:
+    """Who says to have sent it: MSH-3 and MSH-4, as one key."""
+    return re.sub(r"[|\s]+", " ", message["MSH-3"]) + "|" + message["MSH-4"]
+
+
+def kind_of(message: Message) -> str:
+    """Message type and trigger event, ``ADT^A28``."""
+    return f"{message['MSH-9.1']}^{message['MSH-9.2']}"
+
+
+def _clash() -> Hl7Error:
+    return Hl7Error(
+        "this control id was used for another content",
+        code=ErrorCode.DUPLICATE_KEY,
+        at=MSH_10,
+        shown="该消息控制号已用于不同内容的报文",
+    )

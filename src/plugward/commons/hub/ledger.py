@@ -1,0 +1,426 @@
+"""Ledger 总账: every message, durable before it is acknowledged, and where it still has to go.
+
+One SQLite file (WAL, ``synchronous=FULL``), one writer thread that groups whatever waits under one
+COMMIT. An answer leaves only after that COMMIT; when it fails, every message of the group fails
+and is answered as an error, never as accepted.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from plugward.kit.time import Instant
+
+from . import ledger_tables as sql
+from .ledger_tables import State, instant, micros
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], Any]
+
+GROUP_MAX = 512
+WAITING_MAX = 20_000
+DUPLICATE_WINDOW = timedelta(days=30)
+REFUSED = ("AE", "AR")
+REFUSED_MAX = 10_000
+REFUSED_BYTES_MAX = 64 * 1024
+"""Bytes that are no message are kept for looking at, not for ever and not in any size."""
+
+
+class LedgerFailed(Exception):
+    """The ledger could not make it durable: nothing was accepted."""
+
+
+class LedgerBusy(LedgerFailed):
+    """More waits to be written than may wait: the sender has to slow down."""
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A message as it came in or as it is to go out, with what the ledger finds it by."""
+
+    id: UUID
+    sender: str
+    control_id: str
+    kind: str
+    body: bytes
+    at: Instant
+    peer: str = ""
+
+    @property
+    def digest(self) -> bytes:
+        """The content hash by which a repeated message is told from a changed one."""
+        return sha256(self.body).digest()
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What the ledger made of an arrival."""
+
+    seq: int
+    id: UUID
+    is_new: bool = True
+    is_clash: bool = False
+    """The sender used this control id before, for other content."""
+    answer: bytes | None = None
+    """The first answer, when this is a repeat and it was answered."""
+    code: str = ""
+    """MSA-1 of that answer."""
+
+
+class Lane(NamedTuple):
+    """Where a message goes and which key keeps its order."""
+
+    destination: str
+    key: str
+
+
+class Answered(NamedTuple):
+    """What a message is answered from the start, with its MSA-1."""
+
+    answer: bytes | None = None
+    code: str = ""
+
+
+UNANSWERED = Answered()
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One message that waits on one lane."""
+
+    seq: int
+    message: UUID
+    destination: str
+    key: str
+    kind: str
+    control_id: str
+    sender: str
+    body: bytes
+    attempts: int
+    at: Instant
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.destination, self.key)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How an attempt ended."""
+
+    state: State
+    reason: str = ""
+    answer: bytes | None = None
+    """What the receiver said."""
+    reply: bytes | None = None
+    """What the message's sender is to be told, with its MSA-1 in ``code``."""
+    code: str = ""
+    retry_at: Instant | None = None
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A delivery that waits or was given up, for the console."""
+
+    seq: int
+    destination: str
+    key: str
+    kind: str
+    control_id: str
+    attempts: int
+    reason: str
+    at: Instant
+
+
+class LocalLedger:
+    """The ledger of one node on its own disk."""
+
+    def __init__(self, path: Path, now: Callable[[], Instant]) -> None:
+        self._path = path
+        self._now = now
+        self._waiting: queue.SimpleQueue[tuple[Operation, asyncio.Future[Any]] | None]
+        self._waiting = queue.SimpleQueue()
+        self._count = 0
+        self._thread: threading.Thread | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._reading = ThreadPoolExecutor(1, "hub-ledger-read")
+
+    async def start(self) -> None:
+        """Open the file, making it if it is not there."""
+        self._loop = asyncio.get_running_loop()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        writer = sql.connect(self._path)
+        writer.executescript(sql.SCHEMA)
+        self._reader = sql.connect(self._path)
+        self._thread = threading.Thread(
+            target=self._write_groups, args=(writer,), name="hub-ledger-write", daemon=True
+        )
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Write what waits and close."""
+        self._waiting.put(None)
+        if self._thread is not None:
+            await self._loop.run_in_executor(None, self._thread.join)
+        self._reading.shutdown()
+        if self._reader is not None:
+            self._reader.close()
+
+    # ── writing ─────────────────────────────────────────────────────────────────────────────
+    def append(
+        self, arrival: Arrival, lanes: Sequence[Lane] = (), answered: Answered = UNANSWERED
+    ) -> Awaitable[Kept]:
+        """Make a message durable, with its lanes. Queued before it returns: order is kept.
+
+        A repeat (same sender, control id and content) is not written again. A control id that is
+        used again for other content is a clash, unless what it was used for had been refused.
+        """
+        since = micros(arrival.at - DUPLICATE_WINDOW)
+        digest = arrival.digest
+
+        def write(connection: sqlite3.Connection) -> Kept:
+            before = connection.execute(
+                sql.FIND_SAME, (arrival.sender, arrival.control_id, since)
+            ).fetchone()
+            if before is not None and (before[2] == digest or before[4] not in REFUSED):
+                seq, message, known, first, said = before
+                return Kept(seq, UUID(bytes=message), False, known != digest, first, said)
+            seq = connection.execute(sql.ADD, (*_row(arrival, digest), *answered)).lastrowid
+            assert seq is not None
+            for lane in lanes:
+                _enqueue(connection, lane, seq, arrival.at)
+            return Kept(seq, arrival.id)
+
+        return self._submit(write)
+
+    def settle(self, results: Iterable[tuple[Delivery, Outcome]]) -> Awaitable[None]:
+        """Note how attempts ended; lanes move on, wait, or are empty and go."""
+        settled = tuple(results)
+        now = micros(self._now())
+
+        def write(connection: sqlite3.Connection) -> None:
+            for delivery, outcome in settled:
+                _settle(connection, delivery, outcome, now)
+
+        return self._submit(write)
+
+    def answered(self, seq: int, answer: bytes, code: str) -> Awaitable[None]:
+        """Keep the answer a message got, so that a repeat gets the same."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(sql.ANSWER, (answer, code, seq))
+
+        return self._submit(write)
+
+    def refused(self, body: bytes, *, peer: str, reason: str) -> Awaitable[None]:
+        """Keep bytes that were never accepted, for whoever has to find out why."""
+        at = micros(self._now())
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(sql.ADD_REFUSED, (at, peer, reason, body[:REFUSED_BYTES_MAX]))
+            connection.execute(sql.FORGET_REFUSED, (REFUSED_MAX,))
+
+        return self._submit(write)
+
+    def replay(self, seq: int, lane: Lane) -> Awaitable[bool]:
+        """Put a given-up delivery back on its lane; false when there is none."""
+        now = self._now()
+
+        def write(connection: sqlite3.Connection) -> bool:
+            revived = connection.execute(sql.REVIVE, (*lane, seq)).rowcount == 1
+            if revived:
+                connection.execute(sql.OPEN_LANE, (*lane, micros(now)))
+            return revived
+
+        return self._submit(write)
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────
+    async def heads(
+        self,
+        destination: str,
+        *,
+        lanes: int,
+        per_lane: int,
+        busy: frozenset[str] = frozenset(),
+    ) -> list[Delivery]:
+        """The next deliveries of the lanes that are due, in order, none of a busy key."""
+        now = micros(self._now())
+
+        def read(connection: sqlite3.Connection) -> list[Delivery]:
+            found: list[Delivery] = []
+            taken = 0
+            for key, attempts in connection.execute(sql.DUE, (destination, now, lanes + len(busy))):
+                if key in busy or taken == lanes:
+                    continue
+                taken += 1
+                rows = connection.execute(sql.PENDING, (destination, key, per_lane)).fetchall()
+                found += [_delivery(Lane(destination, key), attempts, row) for row in rows[:1]]
+                found += [_delivery(Lane(destination, key), 0, row) for row in rows[1:]]
+            return found
+
+        return await self._read(read)
+
+    async def next_due(self, destination: str, busy: frozenset[str]) -> Instant | None:
+        """When the next lane that is not busy falls due."""
+
+        def read(connection: sqlite3.Connection) -> Instant | None:
+            for key, due in connection.execute(sql.COMING, (destination, len(busy) + 1)):
+                if key not in busy:
+                    return instant(due)
+            return None
+
+        return await self._read(read)
+
+    async def body(self, seq: int) -> bytes | None:
+        """The bytes of a message, as they came."""
+        found = await self._read(lambda c: c.execute(sql.BODY, (seq,)).fetchone())
+        return None if found is None else bytes(found[0])
+
+    async def first_answer(self, seq: int) -> tuple[bytes | None, str]:
+        """What a message was answered, and that answer's MSA-1."""
+        found = await self._read(lambda c: c.execute(sql.ANSWERED, (seq,)).fetchone())
+        return (None, "") if found is None else (found[0], found[1])
+
+    async def waiting(self, limit: int = 100) -> list[Letter]:
+        """Deliveries not yet made, the oldest first."""
+        return await self._letters(State.PENDING, limit)
+
+    async def dead_letters(self, limit: int = 100) -> list[Letter]:
+        """Deliveries given up, the oldest first. Each waits for a person."""
+        return await self._letters(State.DEAD, limit)
+
+    async def refusals(self, limit: int = 100) -> list[tuple[Instant, str, str, bytes]]:
+        """The latest bytes that were never accepted: when, from where, why, what."""
+        rows = await self._read(lambda c: c.execute(sql.REFUSED, (limit,)).fetchall())
+        return [(instant(at), peer, reason, body) for at, peer, reason, body in rows]
+
+    async def counts(self) -> dict[str, int]:
+        """Messages kept, and deliveries by state."""
+        rows = await self._read(lambda c: c.execute(sql.COUNTS).fetchall())
+        return {str(name): int(count) for name, count in rows}
+
+    async def _letters(self, state: State, limit: int) -> list[Letter]:
+        rows = await self._read(lambda c: c.execute(sql.LETTERS, (state, limit)).fetchall())
+        return [_letter(row) for row in rows]
+
+    async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        assert self._reader is not None
+        return await self._loop.run_in_executor(self._reading, function, self._reader)
+
+    # ── the writer thread ───────────────────────────────────────────────────────────────────
+    def _submit(self, operation: Operation) -> "asyncio.Future[Any]":
+        done = self._loop.create_future()
+        if self._count >= WAITING_MAX:
+            done.set_exception(LedgerBusy(f"{self._count} messages wait to be written"))
+            return done
+        self._count += 1
+        self._waiting.put((operation, done))
+        return done
+
+    def _write_groups(self, connection: sqlite3.Connection) -> None:
+        is_open = True
+        while is_open:
+            group = [self._waiting.get()]
+            with suppress(queue.Empty):
+                while len(group) < GROUP_MAX:
+                    group.append(self._waiting.get_nowait())
+            is_open = None not in group
+            work = [item for item in group if item is not None]
+            results = _run_group(connection, [operation for operation, _ in work])
+            answers = [(done, result) for (_, done), result in zip(work, results, strict=True)]
+            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._answer, answers)
+        connection.close()
+
+    def _answer(self, answers: list[tuple["asyncio.Future[Any]", Any]]) -> None:
+        self._count -= len(answers)
+        for done, result in answers:
+            if done.done():
+                continue
+            if isinstance(result, LedgerFailed):
+                done.set_exception(result)
+            else:
+                done.set_result(result)
+
+
+def _run_group(connection: sqlite3.Connection, operations: list[Operation]) -> list[Any]:
+    """All of them in one transaction; when one fails, each in its own, so that it fails alone."""
+    if not operations:
+        return []
+    try:
+        return _transaction(connection, operations)
+    except sqlite3.Error as failure:
+        if len(operations) == 1:
+            return [LedgerFailed(str(failure))]
+    return [_run_group(connection, [one])[0] for one in operations]
+
+
+def _transaction(connection: sqlite3.Connection, operations: list[Operation]) -> list[Any]:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        results = [operation(connection) for operation in operations]
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return results
+
+
+def _row(arrival: Arrival, digest: bytes) -> tuple[Any, ...]:
+    return (
+        arrival.id.bytes,
+        arrival.sender,
+        arrival.control_id,
+        digest,
+        arrival.kind,
+        arrival.peer,
+        micros(arrival.at),
+        arrival.body,
+    )
+
+
+def _enqueue(connection: sqlite3.Connection, lane: Lane, seq: int, at: Instant) -> None:
+    connection.execute(sql.ENQUEUE, (*lane, seq))
+    connection.execute(sql.OPEN_LANE, (*lane, micros(at)))
+
+
+def _settle(connection: sqlite3.Connection, delivery: Delivery, outcome: Outcome, now: int) -> None:
+    lane = delivery.lane
+    if outcome.reply is not None:
+        connection.execute(sql.ANSWER, (outcome.reply, outcome.code, delivery.seq))
+    if outcome.state is State.PENDING:
+        assert outcome.retry_at is not None
+        connection.execute(sql.POSTPONE, (micros(outcome.retry_at), outcome.reason, *lane))
+        return
+    ended = (outcome.state, delivery.attempts + 1, outcome.reason, now, outcome.answer)
+    connection.execute(sql.FINISH, (*ended, *lane, delivery.seq))
+    connection.execute(sql.CLOSE_LANE, (*lane, *lane))
+    connection.execute(sql.MOVE_ON, (now, *lane))
+
+
+def _delivery(lane: Lane, attempts: int, row: Sequence[Any]) -> Delivery:
+    seq, message, kind, control_id, sender, body, at = row
+    return Delivery(
+        seq=seq,
+        message=UUID(bytes=message),
+        destination=lane.destination,
+        key=lane.key,
+        kind=kind,
+        control_id=control_id,
+        sender=sender,
+        body=body,
+        attempts=attempts,
+        at=instant(at),
+    )
+
+
+def _letter(row: Sequence[Any]) -> Letter:
+    seq, destination, key, kind, control_id, attempts, reason, at = row
+    return Letter(seq, destination, key, kind, control_id, attempts, reason, instant(at))

@@ -1,0 +1,153 @@
+"""The ledger's tables and statements 总账的表与语句.
+
+``message`` is append-only. ``delivery`` is one row per message and lane; ``lane`` exists only
+while something waits on it, so looking for work never scans what is done.
+"""
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from plugward.kit.time import Instant
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PAGES_BEFORE_CHECKPOINT = 4000
+
+
+class State(StrEnum):
+    """Of a delivery."""
+
+    PENDING = "pending"
+    DONE = "done"
+    DEAD = "dead"
+
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS message (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL,
+    sender TEXT NOT NULL,
+    control_id TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    peer TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    answer BLOB,
+    code TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS refused (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    refused_at INTEGER NOT NULL,
+    peer TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS message_sender ON message (sender, control_id);
+CREATE TABLE IF NOT EXISTS delivery (
+    destination TEXT NOT NULL,
+    key TEXT NOT NULL,
+    seq INTEGER NOT NULL REFERENCES message (seq),
+    state TEXT NOT NULL DEFAULT 'pending',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT '',
+    settled_at INTEGER,
+    answer BLOB,
+    PRIMARY KEY (destination, key, seq)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS delivery_open ON delivery (state, seq) WHERE state <> 'done';
+CREATE INDEX IF NOT EXISTS delivery_pending ON delivery (destination, key, seq)
+    WHERE state = 'pending';
+CREATE TABLE IF NOT EXISTS lane (
+    destination TEXT NOT NULL,
+    key TEXT NOT NULL,
+    due_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (destination, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS lane_due ON lane (destination, due_at);
+"""
+
+FIND_SAME = """
+SELECT seq, id, digest, answer, code FROM message
+WHERE sender = ? AND control_id = ? AND received_at >= ? ORDER BY seq DESC LIMIT 1
+"""
+ADD = """
+INSERT INTO message (id, sender, control_id, digest, kind, peer, received_at, body, answer, code)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+# The first answer stands, but for AE: that one asked the sender to come again.
+ANSWER = """
+UPDATE message SET answer = ?, code = ? WHERE seq = ? AND (answer IS NULL OR code = 'AE')
+"""
+ADD_REFUSED = "INSERT INTO refused (refused_at, peer, reason, body) VALUES (?, ?, ?, ?)"
+FORGET_REFUSED = "DELETE FROM refused WHERE seq <= (SELECT max(seq) FROM refused) - ?"
+REFUSED = "SELECT refused_at, peer, reason, body FROM refused ORDER BY seq DESC LIMIT ?"
+ENQUEUE = "INSERT INTO delivery (destination, key, seq) VALUES (?, ?, ?)"
+OPEN_LANE = """
+INSERT INTO lane (destination, key, due_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
+"""
+DUE = """
+SELECT key, attempts FROM lane WHERE destination = ? AND due_at <= ? ORDER BY due_at LIMIT ?
+"""
+COMING = "SELECT key, due_at FROM lane WHERE destination = ? ORDER BY due_at LIMIT ?"
+PENDING = """
+SELECT m.seq, m.id, m.kind, m.control_id, m.sender, m.body, m.received_at
+FROM delivery d JOIN message m ON m.seq = d.seq
+WHERE d.destination = ? AND d.key = ? AND d.state = 'pending' ORDER BY d.seq LIMIT ?
+"""
+POSTPONE = """
+UPDATE lane SET due_at = ?, reason = ?, attempts = attempts + 1 WHERE destination = ? AND key = ?
+"""
+FINISH = """
+UPDATE delivery SET state = ?, attempts = ?, reason = ?, settled_at = ?, answer = ?
+WHERE destination = ? AND key = ? AND seq = ?
+"""
+CLOSE_LANE = """
+DELETE FROM lane WHERE destination = ? AND key = ? AND NOT EXISTS (
+    SELECT 1 FROM delivery WHERE destination = ? AND key = ? AND state = 'pending')
+"""
+MOVE_ON = """
+UPDATE lane SET due_at = ?, attempts = 0, reason = '' WHERE destination = ? AND key = ?
+"""
+REVIVE = """
+UPDATE delivery SET state = 'pending', reason = ''
+WHERE destination = ? AND key = ? AND seq = ? AND state = 'dead'
+"""
+BODY = "SELECT body FROM message WHERE seq = ?"
+ANSWERED = "SELECT answer, code FROM message WHERE seq = ?"
+LETTERS = """
+SELECT d.seq, d.destination, d.key, m.kind, m.control_id,
+       CASE d.state WHEN 'pending' THEN coalesce(l.attempts, 0) ELSE d.attempts END,
+       CASE d.state WHEN 'pending' THEN coalesce(l.reason, '') ELSE d.reason END,
+       m.received_at
+FROM delivery d JOIN message m ON m.seq = d.seq
+LEFT JOIN lane l ON l.destination = d.destination AND l.key = d.key
+WHERE d.state = ? AND d.state <> 'done' ORDER BY d.seq LIMIT ?
+"""
+COUNTS = """
+SELECT 'messages', count(*) FROM message
+UNION ALL SELECT state, count(*) FROM delivery GROUP BY state
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that commits only when told, durable at every commit."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_BEFORE_CHECKPOINT}")
+    connection.execute("PRAGMA busy_timeout = 5000")
+    return connection
+
+
+def micros(at: Instant) -> int:
+    """An instant as the tables keep it."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant(value: int) -> Instant:
+    """The instant of a table's value."""
+    return _EPOCH + timedelta(microseconds=value)
