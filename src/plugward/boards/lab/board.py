@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, proofs, reactions
+from . import facts, pages, proofs, reactions
 from .contract import Lab
 from .service import LabService
 from .tables import tables
@@ -23,6 +23,23 @@ board = Board(
         reactions.know_a_changed_patient,
     ],
     jobs=[reactions.escalate_what_nobody_acknowledged],
+    pages=[
+        pages.collection,
+        pages.collect,
+        pages.credit,
+        pages.worklist,
+        pages.receive,
+        pages.reject,
+        pages.enter,
+        pages.issue,
+        pages.report,
+        pages.withdraw,
+        pages.notice,
+        pages.critical_list,
+        pages.critical,
+        pages.acknowledge,
+    ],
+    home=[pages.at_home],
     facts=[
         facts.issued_report,
         facts.withdrawn_report,

@@ -254,6 +254,15 @@ class BenchView(Message):
     report: ReportId | None
 
 
+class Counts(Message):
+    """How much waits: tubes to draw, to receive, to measure, to verify."""
+
+    requested: int
+    collected: int
+    received: int
+    resulted: int
+
+
 class Report(Message):
     """One version of a report. Its results never change; only its state and its successor do."""
 
@@ -274,6 +283,7 @@ class Report(Message):
     results: tuple[Result, ...]
     state: ReportState
     collected_at: Instant
+    received_at: Instant | None
     entered_by: Plain
     verified_by: Plain
     issued_at: Instant
@@ -550,6 +560,11 @@ class Lab(Protocol):
         """Specimens in one state, urgent ones first, then the oldest; at most 200."""
         ...
 
+    @query(permission="lab.result", audited=False)
+    async def counts(self, campus: CampusCode) -> Counts:
+        """How much waits at a campus."""
+        ...
+
     @query(permission="lab.result")
     async def bench(self, barcode: Plain) -> BenchView:
         """One specimen by its barcode. Refuses with ``SpecimenNotFound``."""
@@ -620,6 +635,11 @@ class Lab(Protocol):
     @command(permission="lab.read")
     async def notice_withdrawal(self, report: ReportId) -> None:
         """The caller has noticed that this report is void."""
+        ...
+
+    @query(permission="lab.read")
+    async def subjects(self, patients: tuple[PatientId, ...]) -> tuple[Subject, ...]:
+        """Names for a list (at most 200), as the laboratory knows them."""
         ...
 
     # ── critical values ─────────────────────────────────────────────────────────────────────

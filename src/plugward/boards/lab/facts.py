@@ -37,9 +37,12 @@ class IssuedReport(Message):
     department: DepartmentCode
     encounter: EncounterId
     specimen: SpecimenId
+    panel: Plain  # what was asked for, as the report is titled
     version: int
     tests: int
     abnormal: int
+    collected_at: Instant
+    received_at: Instant | None
     issued_at: Instant
     turnaround_min: int
 
@@ -75,6 +78,7 @@ class CriticalNotice(Message):
     state: CriticalState
     level: int
     raised_at: Instant
+    escalated_at: Instant | None
     acknowledged_at: Instant | None
     acknowledged_s: int | None
 
@@ -90,9 +94,12 @@ def issued_report(event: ReportIssued) -> IssuedReport:
         department=report.department,
         encounter=report.encounter,
         specimen=report.specimen,
+        panel=report.title_zh,
         version=report.version,
         tests=len(report.results),
         abnormal=sum(r.flag not in (Flag.NORMAL, Flag.NOT_JUDGED) for r in report.results),
+        collected_at=report.collected_at,
+        received_at=report.received_at,
         issued_at=report.issued_at,
         turnaround_min=int(took.total_seconds() // 60),
     )
@@ -125,17 +132,17 @@ def rejected_specimen(event: SpecimenRejected) -> RejectedSpecimen | None:
     )
 
 
-@fact(CriticalRaised, table="lab_critical_values", key=("critical",))
+@fact(CriticalRaised, table="lab_criticals", key=("critical",))
 def raised_critical(event: CriticalRaised) -> CriticalNotice:
     return _notice(event.critical)
 
 
-@fact(CriticalEscalated, table="lab_critical_values", key=("critical",))
+@fact(CriticalEscalated, table="lab_criticals", key=("critical",))
 def escalated_critical(event: CriticalEscalated) -> CriticalNotice:
     return _notice(event.critical)
 
 
-@fact(CriticalAcknowledged, table="lab_critical_values", key=("critical",))
+@fact(CriticalAcknowledged, table="lab_criticals", key=("critical",))
 def acknowledged_critical(event: CriticalAcknowledged) -> CriticalNotice:
     return _notice(event.critical)
 
@@ -152,6 +159,7 @@ def _notice(critical: CriticalValue) -> CriticalNotice:
         state=critical.state,
         level=critical.level,
         raised_at=critical.raised_at,
+        escalated_at=critical.escalated_at,
         acknowledged_at=at,
         acknowledged_s=None if at is None else int((at - critical.raised_at).total_seconds()),
     )

@@ -108,6 +108,7 @@ reports = tables.define(
     Column("results", Stored(tuple[Result, ...]), nullable=False),
     Column("state", State(ReportState), nullable=False),
     Column("collected_at", Moment, nullable=False),
+    Column("received_at", Moment),
     Column("entered_by", String(80), nullable=False),
     Column("verified_by", String(80), nullable=False),
     Column("issued_at", Moment, nullable=False),

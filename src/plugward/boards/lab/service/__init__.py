@@ -28,6 +28,7 @@ from plugward.vocabulary import (
 from ..contract import (
     BenchView,
     Collect,
+    Counts,
     CriticalId,
     CriticalNotFound,
     CriticalValue,
@@ -41,6 +42,7 @@ from ..contract import (
     ReportLine,
     ReportNotFound,
     ReportState,
+    RequestState,
     Specimen,
     SpecimenNotFound,
     SpecimenState,
@@ -65,6 +67,7 @@ from ..tables import (
     criticals as critical_table,
 )
 from . import criticals, drawing, reporting, resulting
+from .catalogue import subjects_of
 
 LIST_MAX = 100
 REQUESTS_MAX = 200
@@ -111,6 +114,17 @@ class LabService(Lab):
         self, read: Reading, campus: CampusCode, state: SpecimenState, limit: int = LIST_MAX
     ) -> tuple[BenchView, ...]:
         return resulting.worklist(read, campus, state, limit)
+
+    @reading
+    def counts(self, read: Reading, campus: CampusCode) -> Counts:
+        requested = read.count(requests, campus=campus, state=RequestState.REQUESTED)
+        by_state = resulting.counted(read, campus)
+        return Counts(
+            requested=requested,
+            collected=by_state.get(SpecimenState.COLLECTED, 0),
+            received=by_state.get(SpecimenState.RECEIVED, 0),
+            resulted=by_state.get(SpecimenState.RESULTED, 0),
+        )
 
     @reading
     def bench(self, read: Reading, barcode: Plain) -> BenchView:
@@ -242,6 +256,10 @@ class LabService(Lab):
         )
         if not changed:
             raise ReportNotFound
+
+    @reading
+    def subjects(self, read: Reading, patients: tuple[PatientId, ...]) -> tuple[Subject, ...]:
+        return tuple(subjects_of(read, patients[:REQUESTS_MAX]).values())
 
     # ── critical values ─────────────────────────────────────────────────────────────────────
     @reading

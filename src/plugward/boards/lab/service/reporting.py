@@ -155,6 +155,7 @@ def _next_version(
         results=draft.results,
         state=ReportState.ISSUED,
         collected_at=specimen.collected_at,
+        received_at=specimen.received_at,
         entered_by=draft.source,
         verified_by=verdict.by,
         issued_at=work.now,

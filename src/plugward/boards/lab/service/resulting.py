@@ -1,5 +1,7 @@
 """Resulting 结果: what is measured in a tube, by hand or by message, until somebody verifies it."""
 
+from sqlalchemy import func, select
+
 from plugward.kernel import Reading, Work
 from plugward.vocabulary import Sex, SpecimenId
 
@@ -39,6 +41,22 @@ def worklist(read: Reading, campus: str, state: SpecimenState, limit: int) -> tu
         limit=max(1, min(limit, LIST_MAX)),
     )
     return bench_views(read, found)
+
+
+def counted(read: Reading, campus: str) -> dict[SpecimenState, int]:
+    """How many specimens are in each state that waits for somebody."""
+    waits = (SpecimenState.COLLECTED, SpecimenState.RECEIVED, SpecimenState.RESULTED)
+    rows = read.rows(
+        select(specimens.c.state, func.count().label("many"))
+        .where(
+            specimens.c.campus == campus,
+            specimens.c.state.in_(waits),
+            *read.visible(specimens),
+        )
+        .group_by(specimens.c.state)
+        .limit(len(waits))
+    )
+    return {row.state: row.many for row in rows}
 
 
 def bench_views(read: Reading, found: tuple[Specimen, ...]) -> tuple[BenchView, ...]:
