@@ -296,3 +296,24 @@ def test_a_search_field_walks_its_hits_and_keeps_the_focus(tab: Open) -> None:
     page.press("Escape")
     expect(page.page.locator("#hits")).to_be_hidden()
     expect(page.page.locator("#search")).to_be_focused()
+
+
+def test_a_parked_event_is_replayed_from_its_row(tab: Open, platform: Hospital) -> None:
+    """From the alert to the failing message two keys, replay one act."""
+    service = platform.runtime.plugged["specimen"].service
+    service.archive_closed = True
+    doctor = tab(DOCTOR, "/specimen/notes")
+    doctor.page.fill("#text", "归档失败的记录")
+    doctor.press("F9")
+    expect(doctor.page.locator("#said-note")).to_have_text("已保存")
+    page = tab(ADMINISTRATOR)
+    page.goto("/portal/parked")
+    row = page.page.locator("tr[data-row]")
+    expect(row).to_have_count(1)
+    page.accessible()
+    page.page.get_by_role("button", name="重放").click()
+    expect(page.page.locator(".refusal")).to_contain_text("仍未成功")
+    service.archive_closed = False
+    page.page.get_by_role("button", name="重放").click()
+    expect(page.page.locator("main")).to_contain_text("没有搁置的事件")
+    page.calm(expected=["409 /portal/parked/replay"])

@@ -82,9 +82,13 @@
     event.detail.target = spot;
     event.detail.swapOverride = "innerHTML";
   });
+  // The nearest place kept for refusals: in the form, in the row, at last in the page.
   const spotFor = (element) => {
-    const scope = element.closest("form, [data-refusals]");
-    return scope?.querySelector("[data-refusal]") ?? document.querySelector("#refusal");
+    for (let scope = element; scope; scope = scope.parentElement) {
+      const spot = scope.matches("form, [data-refusals], #main") && scope.querySelector("[data-refusal]");
+      if (spot) return spot;
+    }
+    return document.querySelector("[data-refusal]");
   };
 
   // An act without an answer: nobody knows whether it happened; pressing again repeats the same id.

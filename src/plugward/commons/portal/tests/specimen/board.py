@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import pages
+from . import pages, reactions
 from .contract import Specimen
 from .service import SpecimenService
 from .tables import tables
@@ -11,6 +11,7 @@ board = Board(
     contract=Specimen,
     service=SpecimenService,
     tables=tables,
+    reactions=[reactions.file_it],
     pages=[
         pages.notes,
         pages.one_note,

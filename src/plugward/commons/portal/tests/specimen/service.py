@@ -20,6 +20,8 @@ from .tables import notes
 class SpecimenService(Specimen):
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.archive_closed = False
+        self.filed: list[NoteId] = []
 
     @in_work
     def write(self, work: Work, note: WriteNote) -> Note:
