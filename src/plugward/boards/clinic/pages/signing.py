@@ -1,0 +1,100 @@
+"""Signing with one key, and what it comes to: totals from pricing, never asked while signing."""
+
+from plugward.boards.orders.contract import LineState, NewLine, OrderGroup, Orders
+from plugward.boards.pricing.contract import Pricing, QuotedLine, WantedItem
+from plugward.boards.records.contract import NoteVersion, Records
+from plugward.kernel import Unavailable
+from plugward.kernel.pages import Go, Place, View, Viewer, action, page, view
+from plugward.vocabulary import EncounterId, OrderLineId
+
+from ..contract import Clinic, NoteText, Signed
+from .words import say
+
+WORK = "clinic.work"
+QUOTED_MAX = 100
+
+
+@action("/clinic/visits/{encounter}/sign", title="签名提交", permission=WORK)
+async def sign(viewer: Viewer, encounter: EncounterId, text: NoteText, clinic: Clinic) -> Go:
+    """Sign the note and the basket together."""
+    signed = await clinic.sign(encounter, text)
+    return Go(f"/clinic/visits/{encounter}", said=_said(viewer, signed))
+
+
+def _said(viewer: Viewer, signed: Signed) -> str:
+    parts = []
+    if signed.note is not None:
+        parts.append(say(viewer, "病历已签名", "Note signed"))
+    if signed.lines:
+        parts.append(say(viewer, f"医嘱 {signed.lines} 条已签名", f"{signed.lines} orders signed"))
+    if signed.note_waits:
+        parts.append(
+            say(viewer, "病历服务离线，病历仍为草稿", "records is offline, the note stays a draft")
+        )
+    if signed.orders_wait:
+        parts.append(
+            say(viewer, "医嘱服务离线，处方仍为草稿", "orders is offline, the basket stays a draft")
+        )
+    return "；".join(parts) if viewer.language == "zh-CN" else "; ".join(parts)
+
+
+@page("/clinic/visits/{encounter}/total", title="合计", title_en="Total", permission=WORK)
+async def total(encounter: EncounterId, viewer: Viewer, orders: Orders, pricing: Pricing) -> View:
+    """What this visit's orders come to, signed and in the basket, and each line's amount."""
+    draft = await orders.draft(encounter)
+    signed = await _standing(orders, encounter)
+    lines = (*signed, *(draft.lines if draft else ()))[:QUOTED_MAX]
+    wanted = tuple(WantedItem(item=n.item, quantity=max(1, n.quantity)) for n in lines)
+    quote = await pricing.quote(wanted) if wanted else None
+    amounts: tuple[tuple[OrderLineId, QuotedLine], ...] = ()
+    if quote is not None:
+        amounts = tuple(zip((line.id for line in lines), quote.lines, strict=True))
+    return view("total.html", quote=quote, amounts=amounts, at=viewer.now)
+
+
+async def _standing(orders: Orders, encounter: EncounterId) -> tuple[NewLine, ...]:
+    groups = await orders.for_encounter(encounter)
+    return tuple(
+        line
+        for group in groups
+        for line in group.lines
+        if line.state not in (LineState.WITHDRAWN, LineState.UNSUPPLIED, LineState.RETURNED)
+    )
+
+
+@page(
+    "/clinic/visits/{encounter}/print",
+    title="打印",
+    title_en="Print",
+    permission=WORK,
+    place=Place.PUBLIC,
+)
+async def printed(encounter: EncounterId, clinic: Clinic, records: Records, orders: Orders) -> View:
+    """The signed note and orders of this visit on one sheet, for the patient's folder."""
+    desk = await clinic.desk(encounter)
+    notes: tuple[NoteVersion, ...] = ()
+    groups: tuple[OrderGroup, ...] = ()
+    away = []
+    try:
+        notes = await records.for_encounter(encounter)
+    except Unavailable:
+        away.append("records")
+    try:
+        groups = await orders.for_encounter(encounter)
+    except Unavailable:
+        away.append("orders")
+    return view(
+        "print.html",
+        desk=desk,
+        notes=notes,
+        groups=groups,
+        away=away,
+        usages=await _usages(orders),
+    )
+
+
+async def _usages(orders: Orders) -> dict[str, str]:
+    try:
+        return {usage.usage: usage.name_zh for usage in await orders.usages()}
+    except Unavailable:
+        return {}

@@ -1,0 +1,22 @@
+"""Words for what an action did, and who is asking."""
+
+from uuid import UUID
+
+from plugward.boards.calling.contract import Ticket
+from plugward.kernel.pages import Viewer
+from plugward.vocabulary import StaffId
+
+CHINESE = "zh-CN"
+
+
+def say(viewer: Viewer, zh: str, en: str, ticket: Ticket | None = None) -> str:
+    """The sentence in the viewer's language."""
+    sentence = zh if viewer.language == CHINESE else en
+    if ticket is None:
+        return sentence
+    return sentence.format(number=ticket.number, name=ticket.patient_name)
+
+
+def doctor_of(viewer: Viewer) -> StaffId:
+    """The doctor's staff id behind the actor ``staff:<id>``."""
+    return StaffId(UUID(viewer.actor_id.partition(":")[2]))

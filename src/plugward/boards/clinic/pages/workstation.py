@@ -1,0 +1,163 @@
+"""The frame of the workstation: the page with its panels, the queue, the patient's banner."""
+
+from plugward.boards.calling.contract import Calling, Desk, Queue
+from plugward.boards.encounters.contract import Disposition, Encounters
+from plugward.boards.patients.contract import Patients, PatientSummary
+from plugward.kernel import Unavailable
+from plugward.kernel.pages import Go, Home, Key, Place, View, Viewer, action, home, page, view
+from plugward.kit.time import hospital_date
+from plugward.vocabulary import EncounterId, PatientId, TicketId
+
+from ..contract import Clinic, DeskNotFound, NoQueue
+from .words import doctor_of, say
+
+WORK = "clinic.work"
+KEYS = (
+    Key("F4", "叫下一位", "Call next", "#call-next"),
+    Key("F6", "病历", "Note", "#f-complaint"),
+    Key("F7", "开药", "Drugs", "#drug-text"),
+    Key("F8", "检查检验", "Tests", "#test-text"),
+    Key("Alt+R", "续方", "Repeat", "#repeat"),
+    Key("Alt+C", "引用上次", "Reuse note", "#reuse"),
+    Key("Alt+D", "诊断", "Diagnosis", "#diagnosis-text"),
+    Key("F9", "签名提交", "Sign", "#sign"),
+    Key("F10", "打印", "Print", "#print"),
+    Key("Alt+H", "侧栏", "Side column", "#drawer"),
+)
+
+
+@page(
+    "/clinic",
+    title="门诊",
+    title_en="Clinic",
+    permission=WORK,
+    place=Place.RAIL,
+    icon="stethoscope",
+    order=10,
+    keys=KEYS,
+)
+async def workstation() -> View:
+    """The workstation with nobody in the room: the queue, and what to press."""
+    return view("workstation.html", desk=None)
+
+
+@page(
+    "/clinic/visits/{encounter}",
+    title="门诊医生工作站",
+    title_en="Outpatient workstation",
+    permission=WORK,
+    keys=KEYS,
+)
+async def visit(encounter: EncounterId, clinic: Clinic) -> View:
+    """The workstation with a patient's visit open. Its panels ask for themselves."""
+    try:
+        desk = await clinic.desk(encounter)
+    except DeskNotFound:
+        desk = await clinic.open(encounter)
+    return view("workstation.html", desk=desk)
+
+
+# ── the queue ────────────────────────────────────────────────────────────────────────────────
+@page("/clinic/queue", title="候诊", title_en="Queue", permission=WORK)
+async def queue_panel(
+    viewer: Viewer, calling: Calling, patients: Patients, on: EncounterId | None = None
+) -> View:
+    """Who waits for this doctor, in the order they will be called."""
+    rooms = await calling.queues_of(doctor_of(viewer), hospital_date(viewer.now))
+    if not rooms:
+        return view("queue.html", queue=None, people={}, on=on, wait_minutes=0)
+    queue = await calling.queue(rooms[0].queue)
+    return view(
+        "queue.html",
+        queue=queue,
+        people=await _people(patients, queue),
+        on=on,
+        wait_minutes=_mean_wait(queue, viewer),
+    )
+
+
+async def _people(patients: Patients, queue: Queue) -> dict[PatientId, PatientSummary]:
+    """Sex and age in one question; without the index the names on the tickets must do."""
+    tickets = (*queue.called, *queue.waiting, *queue.missed)
+    try:
+        found = await patients.summaries(tuple({ticket.patient for ticket in tickets})[:200])
+    except Unavailable:
+        return {}
+    return {summary.id: summary for summary in found}
+
+
+def _mean_wait(queue: Queue, viewer: Viewer) -> int:
+    waits = [int((viewer.now - ticket.issued_at).total_seconds()) for ticket in queue.waiting]
+    return sum(waits) // len(waits) // 60 if waits else 0
+
+
+@action("/clinic/next", title="叫下一位", permission=WORK)
+async def call_next(viewer: Viewer, calling: Calling, clinic: Clinic) -> Go:
+    """Call the next patient and open their visit: one key."""
+    room = await _room(viewer, calling)
+    ticket = await calling.call_next(room.queue, doctor_of(viewer), room.room)
+    await clinic.open(ticket.encounter)
+    called = say(viewer, "已叫 {number} {name}", "Called {number} {name}", ticket)
+    return Go(f"/clinic/visits/{ticket.encounter}", said=called)
+
+
+@action("/clinic/recall", title="再次呼叫", permission=WORK)
+async def recall(
+    viewer: Viewer, ticket: TicketId, calling: Calling, patients: Patients, on: EncounterId | None
+) -> View:
+    """Call the same patient again."""
+    await calling.recall(ticket)
+    return await queue_panel(viewer, calling, patients, on)
+
+
+@action("/clinic/arrived", title="确认到诊", permission=WORK)
+async def arrived(
+    viewer: Viewer, ticket: TicketId, calling: Calling, patients: Patients, on: EncounterId | None
+) -> View:
+    """The called patient has come in."""
+    await calling.serve(ticket)
+    return await queue_panel(viewer, calling, patients, on)
+
+
+@action("/clinic/missed", title="记为过号", permission=WORK)
+async def missed(
+    viewer: Viewer, ticket: TicketId, calling: Calling, patients: Patients, on: EncounterId | None
+) -> View:
+    """Nobody came: the next one's turn."""
+    await calling.miss(ticket)
+    return await queue_panel(viewer, calling, patients, on)
+
+
+async def _room(viewer: Viewer, calling: Calling) -> Desk:
+    rooms = await calling.queues_of(doctor_of(viewer), hospital_date(viewer.now))
+    if not rooms:
+        raise NoQueue
+    return rooms[0]
+
+
+# ── the patient ──────────────────────────────────────────────────────────────────────────────
+@page("/clinic/visits/{encounter}/banner", title="患者", title_en="Patient", permission=WORK)
+async def banner(encounter: EncounterId, clinic: Clinic, patients: Patients) -> View:
+    """Who this is, and the allergies: present, none known, or not asked."""
+    desk = await clinic.desk(encounter)
+    return view("banner.html", desk=desk, patient=await patients.get(desk.patient))
+
+
+@action("/clinic/visits/{encounter}/finish", title="结束就诊", permission=WORK)
+async def finish(
+    viewer: Viewer, encounter: EncounterId, disposition: Disposition, encounters: Encounters
+) -> Go:
+    """The visit is over."""
+    await encounters.finish(encounter, disposition)
+    return Go("/clinic", said=say(viewer, "就诊已结束", "The visit is finished"))
+
+
+@home(WORK)
+async def at_home(viewer: Viewer, calling: Calling) -> Home:
+    """How many wait, on the doctor's home page."""
+    rooms = await calling.queues_of(doctor_of(viewer), hospital_date(viewer.now))
+    if not rooms:
+        return Home()
+    queue = await calling.queue(rooms[0].queue)
+    count = len(queue.waiting)
+    return Home(tile=say(viewer, f"候诊 {count} 人", f"{count} waiting"), badge=count)
