@@ -16,6 +16,7 @@ from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.databases import MEMORY, Databases
 from plugward.kernel.testing import a_tester
 from plugward.kit.ids import new_id
+from plugward.kit.time import Clock
 from plugward.vocabulary import CampusCode, PatientId
 
 from .parcels.board import board as parcels_board
@@ -31,7 +32,7 @@ async def hospital(
     folder: Path | None = None,
     transport: Transport = Transport.STRICT,
     settings: dict[str, dict[str, Any]] | None = None,
-    clock: ManualClock | None = None,
+    clock: Clock | None = None,
 ) -> AsyncGenerator[Runtime, None]:
     """Run these boards (the parcels board alone without any); in memory without a folder."""
     clock = clock or ManualClock("2026-03-02 08:00")

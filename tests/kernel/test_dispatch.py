@@ -342,7 +342,7 @@ async def story(transport: Transport) -> list[Any]:
             lambda: parcels.receive(A_PARCEL),
             lambda: labels.owner_of(_REQUEST),
             lambda: parcels.parcels_of(MRS_CHEN),
-            lambda: parcels.count_wrongly(),
+            parcels.count_wrongly,
         )
         for number, step in enumerate(steps):
             # The first two share their request id: the second one is refused for it.

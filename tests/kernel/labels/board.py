@@ -39,7 +39,7 @@ class LabelService(Labels):
         self.store = store
         self._parcels = parcels
         self.tried: dict[UUID, list[Event]] = defaultdict(list)
-        self.trouble: Callable[[Event], None] = lambda event: None
+        self.trouble: Callable[[Event], None] = _none
         self.turns = 0
         self.turn: Callable[[], None] = lambda: None
 
@@ -65,6 +65,11 @@ class LabelService(Labels):
 
     async def owner_of(self, parcel: UUID) -> str:
         return (await self._parcels.parcel(parcel)).name
+
+
+def _none(event: Event) -> None:
+    """No trouble."""
+    del event
 
 
 @on(ParcelReceived)

@@ -1,0 +1,108 @@
+"""A full disk or a stopped store: an outage everybody is told of, and nothing is torn."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from plugward.kernel import Unavailable
+from plugward.kernel.audit import audit_runtime
+from plugward.kernel.envelope import acting_as
+from plugward.kernel.runtime import Runtime
+from plugward.kernel.store.work import Unbounded
+from plugward.kernel.testing import Bench, a_tester
+from plugward.kit.ids import new_id
+
+from .hospital import MRS_CHEN, a_parcel, hospital, outcome, received
+from .labels.board import board as labels_board
+from .labels.contract import Labels
+from .parcels.board import board as parcels_board
+from .parcels.contract import Parcel, ParcelReceived, Parcels
+from .parcels.tables import parcels
+
+
+async def limit_pages(runtime: Runtime, pages: int) -> None:
+    """The parcels board's file may grow by so many pages."""
+
+    def limit(connection: Connection) -> None:
+        now = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={now + pages}")
+
+    await runtime.plugged["parcels"].store.engine.system(limit)
+
+
+async def test_a_full_disk_is_an_outage_and_what_was_answered_is_there(tmp_path: Path) -> None:
+    """磁盘写满：已答复的一定在，未答复的不留半截；腾出空间后继续。"""
+    async with hospital(parcels_board, labels_board, folder=tmp_path) as runtime:
+        await limit_pages(runtime, 4)
+        tried = [a_parcel() for _ in range(300)]
+        outcomes = []
+        for parcel in tried:
+            outcomes.append(await outcome(received(runtime, parcel)))
+        failed = [o for o in outcomes if not isinstance(o, Parcel)]
+        assert failed
+        assert {(type(o), o.board, o.reason) for o in failed} == {
+            (Unavailable, "parcels", "storage")
+        }
+        with acting_as(a_tester()):  # the other boards go on
+            assert await runtime.client(Labels).count() >= 0
+
+        await limit_pages(runtime, 100_000)
+        await received(runtime)
+        await runtime.quiet()
+        written = [o for o in outcomes if isinstance(o, Parcel)]
+        with acting_as(a_tester()):
+            for parcel in written:
+                assert await runtime.client(Parcels).parcel(parcel.id) == parcel
+            assert await runtime.client(Labels).count() == len(written) + 1
+        assert (await audit_runtime(runtime)).holds
+
+
+async def test_after_the_outage_the_same_request_simply_succeeds(tmp_path: Path) -> None:
+    async with hospital(folder=tmp_path) as runtime:
+        await limit_pages(runtime, 0)
+        parcel, request = a_parcel(name="长" * 60), new_id()
+        while not isinstance(await outcome(received(runtime)), Unavailable):
+            pass
+        with acting_as(a_tester(), request=request), pytest.raises(Unavailable):
+            await runtime.client(Parcels).receive(parcel)
+        await limit_pages(runtime, 100_000)
+        with acting_as(a_tester(), request=request):
+            assert await runtime.client(Parcels).receive(parcel) == parcel
+
+
+async def test_a_stopped_store_answers_so() -> None:
+    async with hospital() as runtime:
+        store = runtime.plugged["parcels"].store
+    with pytest.raises(Unavailable) as away:
+        await store.work(lambda work: work.now)
+    assert away.value.reason == "stopped"
+
+
+async def test_a_list_without_a_sensible_limit_is_a_bug() -> None:
+    async with hospital() as runtime:
+        store = runtime.plugged["parcels"].store
+        for limit in (0, 1_001):
+            with pytest.raises(Unbounded):
+                await store.read(lambda read, n=limit: read.find(parcels, Parcel, limit=n))
+        with pytest.raises(Unbounded):
+            await store.work(lambda work: work.delete_where(parcels))
+        with pytest.raises(Unbounded):
+            await store.work(lambda work: work.set_where(parcels, name="…"))
+
+
+async def test_the_alarm_for_too_many_statements_rings() -> None:
+    bench = Bench(parcels_board)
+    client = bench.client(Parcels)
+    await client.receive(a_parcel())
+    with bench.queries(at_most=1):
+        await client.parcels_of(MRS_CHEN)
+    with pytest.raises(AssertionError, match="1 statements"), bench.queries(at_most=0):
+        await client.parcels_of(MRS_CHEN)
+
+
+async def test_what_a_bench_publishes_is_what_the_board_said() -> None:
+    bench: Any = Bench(parcels_board)
+    parcel = await bench.client(Parcels).receive(a_parcel())
+    assert bench.published(ParcelReceived) == [ParcelReceived(parcel=parcel)]
