@@ -87,7 +87,7 @@ def test_halving_the_dose_proposes_half_the_packs_but_packs_by_hand_stay() -> No
     line = usual_line(line_id(), SIMVASTATIN, TIMES, 28).replace(dose=Decimal(40), quantity=4)
 
     def change(**values: Any) -> LineChange:
-        kept = {"quantity": 4, "dose": Decimal(40), "frequency": "QN", "days": 28}
+        kept: dict[str, Any] = {"quantity": 4, "dose": Decimal(40), "frequency": "QN", "days": 28}
         return LineChange(line=line.id, **(kept | values))
 
     [halved] = with_change((line,), change(dose=Decimal(20)), SIMVASTATIN, TIMES)
