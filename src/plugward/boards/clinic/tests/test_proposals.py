@@ -35,9 +35,8 @@ from plugward.vocabulary import (
 TIMES = {"QD": Decimal(1), "BID": Decimal(2), "QN": Decimal(1)}
 
 
-def drug(
-    item: str, name: str, dose: str, unit: str, frequency: str, per_pack: int
-) -> OrderableItem:
+def drug(item: str, name: str, usual: str, frequency: str, per_pack: int) -> OrderableItem:
+    dose, unit = usual.split()
     return OrderableItem(
         kind=OrderKind.DRUG,
         item=item,
