@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, proofs, reactions
+from . import facts, pages, proofs, reactions
 from .contract import Calling
 from .service import CallingService
 from .tables import tables
@@ -19,6 +19,12 @@ board = Board(
         reactions.note_a_started_visit,
         reactions.note_a_finished_visit,
         reactions.close_a_cancelled_ticket,
+    ],
+    pages=[
+        pages.hall_screen,
+        pages.hall,
+        pages.rejoin,
+        pages.come_back,
     ],
     facts=[
         facts.issued_ticket,

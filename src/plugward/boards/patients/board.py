@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, proofs, reactions
+from . import facts, pages, proofs, reactions
 from .contract import Patients
 from .service import PatientService
 from .tables import tables
@@ -20,6 +20,15 @@ board = Board(
         reactions.note_a_report,
         reactions.forget_a_report,
     ],
+    pages=[
+        pages.find,
+        pages.person,
+        pages.duplicates,
+        pages.merge,
+        pages.dismiss,
+        pages.unmerge,
+    ],
+    home=[pages.steward_home],
     facts=[
         facts.registered_patient,
         facts.updated_patient,

@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, proofs, reactions
+from . import facts, pages, proofs, reactions
 from .contract import Registrations
 from .service import RegistrationService
 from .tables import tables
@@ -17,6 +17,15 @@ board = Board(
         reactions.copy_a_fee,
     ],
     jobs=[reactions.release_unpaid_numbers],
+    pages=[
+        pages.desk,
+        pages.today_list,
+        pages.arrive,
+        pages.check_in,
+        pages.cancel,
+        pages.newcomer,
+    ],
+    home=[pages.registration_home],
     facts=[
         facts.published_clinic,
         facts.stopped_clinic,
