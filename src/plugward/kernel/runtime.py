@@ -86,6 +86,11 @@ class Runtime:
         self._settings = settings or {}
         self._reacting = reacting
 
+    @property
+    def reacting(self) -> bool:
+        """False where boards are only looked at (audit): no timers, no reactions, no listeners."""
+        return self._reacting
+
     # ── life ────────────────────────────────────────────────────────────────────────────────
     async def start(self, boards: Iterable[Board]) -> None:
         """Plug boards in, each after those it needs, then let events and timers run."""
@@ -190,9 +195,12 @@ class Runtime:
 
     async def _listen(self, plugged: Plugged, source: Plugged) -> None:
         name = source.board.name
+        # A service may hear what another board declares for it: the hub sends what boards map.
+        hears = getattr(plugged.service, "hears", None)
+        declared = hears(source.board) if hears is not None else ()
         reactions = tuple(
             r
-            for r in plugged.board.reactions
+            for r in (*plugged.board.reactions, *declared)
             if r.carrying is not None or r.tag.partition(".")[0] == name
         )
         if not reactions or not self._reacting or name in plugged.consumers:
@@ -235,6 +243,10 @@ class Runtime:
     def _value(self, plugged: Plugged, name: str, kind: Any) -> Any:
         if is_contract(kind):
             return self.dispatcher.client(kind, caller=plugged.board.name)
+        if kind is Clock:
+            return self.clock
+        if kind is Outside:
+            return _Lazily(self)
         if isinstance(kind, type):
             own: dict[Any, Any] = {
                 Store: plugged.store,
@@ -248,10 +260,6 @@ class Runtime:
                 plugged.service is not None and isinstance(plugged.service, kind)
             ):
                 return plugged.service
-        if kind is Clock:
-            return self.clock
-        if kind is Outside:
-            return _Lazily(self)
         raise BoardError(f"{plugged.board.name}: nothing fits the parameter {name}: {kind!r}")
 
     def client(self, protocol: type[T], *, caller: str = "edge") -> T:
