@@ -142,15 +142,17 @@ class AccountLine(Message):
     freed: int = 0  # units that came back or were never supplied: may go back without asking
     given_up: int = 0  # units the pharmacy will never hand out
     is_withdrawn: bool = False  # the order is withdrawn: the money is owed, or never asked for
+    is_performed: bool = False  # done already: the money stays
+    moves: int = 1  # how often its state has moved; the history has as many rows
 
 
 class Party(Message):
     """Whose visit it is, as the cashier sees it."""
 
     encounter: EncounterId
-    patient: PatientId
-    name: Identifying
     campus: CampusCode
+    patient: PatientId | None = None
+    name: Identifying = ""
     department: Plain = ""
     doctor_name: Plain = ""
     sex: Sex = Sex.UNKNOWN
@@ -180,6 +182,7 @@ class Leg(Message):
     note: Plain = ""
     tries: int = 0
     refundable: Money = ZERO
+    is_to_reverse: bool = False  # a person wants it undone
     closed_in: CloseId | None = None
 
 
@@ -201,6 +204,8 @@ class Bill(Message):
     opened_by: Plain
     expires_at: Instant
     cashier: Plain = ""  # the name of who opened it, for those who find it taken
+    paid: Money = ZERO  # by the patient, as far as it is certain
+    undecided: LegId | None = None  # the leg we wait for; nothing else is asked for meanwhile
     rounding: Money = ZERO
     settled_at: Instant | None = None
     settled_by: Plain = ""
@@ -516,7 +521,7 @@ class BillVoid(Conflict):
 
 
 class MoneyOnBill(Conflict):
-    """该账单已收到或正在收取款项，不能作废。"""
+    """该账单正在收取款项，渠道答复之前不能作废。"""
 
 
 class PaymentUndecided(Conflict):
@@ -626,8 +631,8 @@ class Billing(Protocol):
 
     @command(permission="billing.settle")
     async def void_bill(self, bill: BillId, reason: Plain) -> Bill:
-        """End a bill on which there is no money. Refuses with ``BillNotFound``,
-        ``AlreadySettled`` or ``MoneyOnBill``."""
+        """End an unpaid bill. What came in already goes back the way it came. Refuses with
+        ``BillNotFound``, ``AlreadySettled``, or ``MoneyOnBill`` while a leg is undecided."""
         ...
 
     @query(permission="billing.read")
