@@ -57,13 +57,14 @@ def every_ticket_names_its_patient(read: Reading) -> Finding:
 
 
 def _groups(read: Reading, *columns: ColumnElement[Any]) -> Finding:
-    wrong = read.rows(
+    alike: Any = (
         select(func.min(tickets.c.number).label("number"), func.count().label("times"))
         .where(*read.visible(tickets))
         .group_by(*columns)
         .having(func.count() > 1)
         .limit(BREACHES_MAX)
     )
+    wrong = read.rows(alike)
     return Finding(
         examined=read.count(tickets),
         breaches=tuple(f"{row.number} ×{row.times}" for row in wrong),

@@ -1,6 +1,7 @@
 """What calling does: a ticket at check-in, one caller for each, and a way back for the missed."""
 
 from datetime import date
+from typing import Any
 
 from plugward.boards.registration.contract import Appointment, ArrivalMarks, Session
 from plugward.kernel import (
@@ -333,7 +334,7 @@ class CallingService(Calling):
             LIFECYCLE.check(before.state, after.state)
         moved = after.replace(author=work.actor.id)
         work.update(tickets, before=before, after=moved)
-        work.publish(said(ticket=moved))  # type: ignore[call-arg]  # every fact of this board is about a ticket
+        work.publish(said(ticket=moved))
         return moved
 
     def _get(self, work: Work, ticket: TicketId) -> Ticket:
@@ -352,7 +353,7 @@ class CallingService(Calling):
     def _desks(
         self, read: Reading, campus: CampusCode, day: date, department: DepartmentCode | None
     ) -> tuple[Desk, ...]:
-        narrowed = {"department": department} if department is not None else {}
+        narrowed: dict[str, Any] = {"department": department} if department is not None else {}
         return read.find(
             desks,
             Desk,

@@ -1,6 +1,7 @@
 """What the encounters board does: each method is one step of a visit."""
 
 from datetime import date
+from typing import Any
 
 from plugward.boards.calling.contract import Ticket
 from plugward.boards.registration.contract import Appointment
@@ -112,7 +113,7 @@ class EncounterService(Encounters):
         department: DepartmentCode | None = None,
         doctor: StaffId | None = None,
     ) -> tuple[Encounter, ...]:
-        narrowed = {
+        narrowed: dict[str, Any] = {
             name: value
             for name, value in (("department", department), ("doctor", doctor))
             if value is not None

@@ -108,9 +108,15 @@ class RecordAllergy(Message):
     source: AllergySource = AllergySource.PATIENT
 
 
-class Allergy(RecordAllergy):
+class Allergy(Message):
     """An allergy with who wrote it, where and when. A refuted one stays, with the reason."""
 
+    id: AllergyId
+    patient: PatientId
+    substance: Plain
+    reaction: Clinical
+    severity: Severity
+    source: AllergySource
     campus: CampusCode
     recorded_by: Plain
     recorded_at: Instant

@@ -39,7 +39,7 @@ async def find(patients: Patients, viewer: Viewer, text: Identifying = "") -> Vi
             hits = await patients.find(text)
             note = "" if hits else "没有找到"
         except SearchTooShort as short:
-            note = f"请至少输入 {short.values.places_min} 个字符"
+            note = f"请至少输入 {short.places_min} 个字符"
     return view("find.html", text=text, hits=hits, note=note, now=viewer.now)
 
 

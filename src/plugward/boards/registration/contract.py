@@ -100,14 +100,14 @@ class PublishSession(Message):
     department_name: Plain
     doctor: StaffId
     doctor_name: Plain
-    doctor_title: Plain = ""  # 主任医师
     day: date
     period: DayPeriod
-    kind: ClinicKind = ClinicKind.GENERAL
     fee_item: Plain  # code in the domain registration_fee, RF01
+    slots: tuple[PublishSlot, ...]
+    doctor_title: Plain = ""  # 主任医师
+    kind: ClinicKind = ClinicKind.GENERAL
     room: Plain = ""  # 诊室
     queue: Plain = ""
-    slots: tuple[PublishSlot, ...]
 
 
 class Slot(Message):

@@ -203,7 +203,7 @@ async def _found(
             return (), ""
         hits = await patients.find(text)
     except SearchTooShort as short:
-        return (), f"请至少输入 {short.values.places_min} 个字符"
+        return (), f"请至少输入 {short.places_min} 个字符"
     except Unavailable:
         return (), "患者主索引暂不可用：可为已有预约者按预约签到，不能新挂号"
     return hits, "" if hits else "没有找到，可新建患者"

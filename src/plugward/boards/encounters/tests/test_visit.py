@@ -176,9 +176,11 @@ async def test_a_visit_is_planned_arrives_is_treated_and_finished(bench: Bench) 
     assert finished.started_at == hospital_time("2026-03-02 09:10")
     assert finished.finished_at == hospital_time("2026-03-02 09:20")
     assert finished.author == "staff:tester"
-    for said in (EncounterPlanned, EncounterArrived, EncounterStarted, EncounterFinished):
-        [one] = bench.published(said)
-        assert one.encounter.id == number.encounter
+    [planned] = bench.published(EncounterPlanned)
+    [arrived] = bench.published(EncounterArrived)
+    [started] = bench.published(EncounterStarted)
+    [ended] = bench.published(EncounterFinished)
+    assert {e.encounter.id for e in (planned, arrived, started, ended)} == {number.encounter}
     await bench.prove()
 
 

@@ -13,7 +13,7 @@ from plugward.kernel import (
     reading,
 )
 from plugward.kit.time import Clock, Instant
-from plugward.vocabulary import Identifier, PatientId
+from plugward.vocabulary import CampusCode, Identifier, PatientId
 
 from ..contract import (
     AllergiesOnRecord,
@@ -90,7 +90,7 @@ class PatientService(Patients):
         row = row_of(work, request.patient)
         allergy = Allergy(
             **request.fields(),
-            campus=work.campus or row.campus,
+            campus=CampusCode(work.campus or row.campus),
             recorded_by=work.actor.id,
             recorded_at=work.now,
         )

@@ -214,7 +214,7 @@ async def test_another_number_alone_decides_only_with_the_name(bench: Bench) -> 
             bench,
             insured.replace(id=PatientId(new_id()), name="王建国", birth_date=date(1950, 1, 1)),
         )
-    assert refused.value.values.other == known.id
+    assert refused.value.other == known.id
     assert len(bench.published(PatientRegistered)) == 1
 
 

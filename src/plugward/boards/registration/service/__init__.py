@@ -1,6 +1,7 @@
 """What registration does: each method is one step from a published clinic to a patient in it."""
 
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 from plugward.boards.patients.contract import Patients
@@ -261,7 +262,7 @@ class RegistrationService(Registrations):
     def offers(
         self, read: Reading, campus: CampusCode, day: date, department: DepartmentCode | None = None
     ) -> tuple[SessionOffer, ...]:
-        narrowed = {"department": department} if department is not None else {}
+        narrowed: dict[str, Any] = {"department": department} if department is not None else {}
         found = read.find(
             sessions,
             Session,
@@ -304,7 +305,7 @@ class RegistrationService(Registrations):
         department: DepartmentCode | None = None,
         offset: int = 0,
     ) -> tuple[Appointment, ...]:
-        narrowed = {"department": department} if department is not None else {}
+        narrowed: dict[str, Any] = {"department": department} if department is not None else {}
         return read.find(
             appointments,
             Appointment,

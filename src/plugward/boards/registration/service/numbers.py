@@ -155,7 +155,10 @@ def next_free(read: Reading, session: Session, slot: Slot) -> NoneLeft | Nothing
     )
     if not found:
         return NothingLeft(slot=slot.id)
-    [(next_slot, starts_at, doctor_name)] = found
+    near = found[0]
     return NoneLeft(
-        slot=slot.id, next_slot=next_slot, next_doctor=doctor_name, next_starts_at=starts_at
+        slot=slot.id,
+        next_slot=near.id,
+        next_doctor=near.doctor_name,
+        next_starts_at=near.starts_at,
     )
