@@ -1,6 +1,9 @@
 """The frame of the workstation: the page with its panels, the queue, the patient's banner."""
 
-from plugward.boards.calling.contract import Calling, Desk, Queue
+import asyncio
+from collections.abc import Sequence
+
+from plugward.boards.calling.contract import Calling, Desk, Queue, Ticket
 from plugward.boards.encounters.contract import Disposition, Encounters
 from plugward.boards.patients.contract import Patients, PatientSummary
 from plugward.kernel import Unavailable
@@ -63,22 +66,31 @@ async def queue_panel(
     viewer: Viewer, calling: Calling, patients: Patients, on: EncounterId | None = None
 ) -> View:
     """Who waits for this doctor, in the order they will be called."""
-    rooms = await calling.queues_of(doctor_of(viewer), hospital_date(viewer.now))
-    if not rooms:
-        return view("queue.html", queue=None, people={}, on=on, wait_minutes=0)
-    queue = await calling.queue(rooms[0].queue)
+    queues = await _queues(viewer, calling)
+    tickets = [t for queue in queues for t in (*queue.called, *queue.waiting, *queue.missed)]
     return view(
         "queue.html",
-        queue=queue,
-        people=await _people(patients, queue),
+        queues=queues,
+        called=[t for queue in queues for t in queue.called],
+        waiting=[t for queue in queues for t in queue.waiting],
+        missed=[t for queue in queues for t in queue.missed],
+        people=await _people(patients, tickets),
         on=on,
-        wait_minutes=_mean_wait(queue, viewer),
+        wait_minutes=_mean_wait(queues, viewer),
     )
 
 
-async def _people(patients: Patients, queue: Queue) -> dict[PatientId, PatientSummary]:
+async def _queues(viewer: Viewer, calling: Calling) -> tuple[Queue, ...]:
+    """The queues of the doctor's sessions today, each once, in the order of the day."""
+    rooms = await calling.queues_of(doctor_of(viewer), hospital_date(viewer.now))
+    codes = dict.fromkeys(room.queue for room in rooms)
+    return tuple(await asyncio.gather(*(calling.queue(code) for code in codes)))
+
+
+async def _people(patients: Patients, tickets: Sequence[Ticket]) -> dict[PatientId, PatientSummary]:
     """Sex and age in one question; without the index the names on the tickets must do."""
-    tickets = (*queue.called, *queue.waiting, *queue.missed)
+    if not tickets:
+        return {}
     try:
         found = await patients.summaries(tuple({ticket.patient for ticket in tickets})[:200])
     except Unavailable:
@@ -86,8 +98,12 @@ async def _people(patients: Patients, queue: Queue) -> dict[PatientId, PatientSu
     return {summary.id: summary for summary in found}
 
 
-def _mean_wait(queue: Queue, viewer: Viewer) -> int:
-    waits = [int((viewer.now - ticket.issued_at).total_seconds()) for ticket in queue.waiting]
+def _mean_wait(queues: Sequence[Queue], viewer: Viewer) -> int:
+    waits = [
+        int((viewer.now - ticket.issued_at).total_seconds())
+        for queue in queues
+        for ticket in queue.waiting
+    ]
     return sum(waits) // len(waits) // 60 if waits else 0
 
 
@@ -129,9 +145,13 @@ async def missed(
 
 
 async def _room(viewer: Viewer, calling: Calling) -> Desk:
+    """The room to call from: the first session today where somebody waits."""
     rooms = await calling.queues_of(doctor_of(viewer), hospital_date(viewer.now))
     if not rooms:
         raise NoQueue
+    for room in rooms:
+        if (await calling.queue(room.queue)).waiting:
+            return room
     return rooms[0]
 
 
@@ -155,9 +175,8 @@ async def finish(
 @home(WORK)
 async def at_home(viewer: Viewer, calling: Calling) -> Home:
     """How many wait, on the doctor's home page."""
-    rooms = await calling.queues_of(doctor_of(viewer), hospital_date(viewer.now))
-    if not rooms:
+    queues = await _queues(viewer, calling)
+    if not queues:
         return Home()
-    queue = await calling.queue(rooms[0].queue)
-    count = len(queue.waiting)
+    count = sum(len(queue.waiting) for queue in queues)
     return Home(tile=say(viewer, f"候诊 {count} 人", f"{count} waiting"), badge=count)
