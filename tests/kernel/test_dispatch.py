@@ -198,12 +198,17 @@ async def test_the_same_call_again_in_one_scope_is_a_retry(transport: Transport)
 async def test_the_same_request_with_other_arguments_is_refused(transport: Transport) -> None:
     async with hospital(transport=transport) as runtime:
         request, client = new_id(), runtime.client(Parcels)
+        parcel = a_parcel()
+        service_of(runtime).gate.set()
         with acting_as(a_tester(), request=request):
-            await client.receive(a_parcel())
-        for other in (client.receive, client.receive_slowly):
-            service_of(runtime).gate.set()
+            await client.receive(parcel)
+        for operation, argument in (
+            (client.receive, a_parcel()),
+            (client.receive_slowly, a_parcel()),
+            (client.receive_slowly, parcel),  # the same argument of another operation
+        ):
             with acting_as(a_tester(), request=request), pytest.raises(RequestReused):
-                await other(a_parcel())
+                await operation(argument)
 
 
 async def test_a_request_too_old_to_be_remembered_is_never_run(transport: Transport) -> None:

@@ -200,8 +200,10 @@ async def test_somebody_who_was_quicker_is_no_reason_to_park() -> None:
         assert await runtime.parked() == ()
 
 
-async def test_a_board_can_be_unplugged_while_its_reaction_waits_for_another() -> None:
-    async with hospital(*BOTH) as runtime:
+async def test_a_board_can_be_unplugged_while_its_reaction_waits_for_another(
+    tmp_path: Path,
+) -> None:
+    async with hospital(*BOTH, folder=tmp_path) as runtime:
 
         def trouble(event: Event) -> None:
             del event
@@ -338,6 +340,18 @@ async def test_facts_that_arrive_during_a_replay_do_not_overtake_it() -> None:
         assert (
             await labels_of(runtime, trouble.key) == before + [f"step {n}" for n in range(30)] * 3
         )
+
+
+async def test_a_key_that_a_replay_has_just_emptied_holds_nothing_back() -> None:
+    """The table decides, not what the consumer remembers from a moment ago."""
+    async with hospital(*BOTH) as runtime:
+        way = new_id()
+        consumer = runtime.plugged["labels"].consumers["parcels"]
+        consumer._blocked.add(way.hex)
+        await walk(runtime, (way,), 3)
+        await runtime.quiet()
+        assert await runtime.parked() == ()
+        assert await labels_of(runtime, way) == ["step 0", "step 1", "step 2"]
 
 
 async def test_replaying_a_fact_of_a_board_that_is_away_says_so() -> None:

@@ -79,12 +79,19 @@ def day(
 
 @app.command()
 def check(
-    board: Annotated[str | None, typer.Argument(help="A board's name; all without.")] = None,
+    board: Annotated[
+        str | None, typer.Argument(help="A board's name or package; all without.")
+    ] = None,
     json: Json = False,
-    manifests: Annotated[bool, typer.Option(help="Only the manifests (fast).")] = False,
+    manifests: Annotated[
+        bool, typer.Option("--manifests", help="Only the manifests (fast).")
+    ] = False,
+    export: Annotated[
+        bool, typer.Option("--export", help="Write the contracts down as released.")
+    ] = False,
 ) -> None:
     """Check boards against the rules every board promises to keep, and print their grade."""
-    _run("check", "check", board=board, as_json=json, manifests=manifests)
+    _run("check", "check", board=board, as_json=json, manifests=manifests, export=export)
 
 
 @app.command("new-board")
