@@ -9,13 +9,16 @@ pytestmark = pytest.mark.browser
 
 DOCTOR = "D10247"
 ADMINISTRATOR = "A10001"
-PAGES = ["/", "/portal/boards", "/portal/parked", "/portal/states"]
+PAGES = ["/", "/portal/boards", "/portal/parked", "/portal/states", "/portal/me"]
 
 
 def test_the_login_page_is_calm_and_accessible(tab: Open) -> None:
     login = tab()
     login.goto("/")
     expect(login.page.locator("#staff")).to_be_focused()
+    login.calm()
+    login.accessible()
+    login.goto("/activate")
     login.calm()
     login.accessible()
 
@@ -281,8 +284,8 @@ def test_a_search_field_walks_its_hits_and_keeps_the_focus(tab: Open) -> None:
         const row = document.createElement("div");
         row.innerHTML = '<input class="in" id="search" data-combo="#hits" aria-label="药品">'
           + '<div id="hits" role="listbox" class="clinic-hits" aria-label="药品">'
-          + '<button role="option" data-option>甲</button>'
-          + '<button role="option" data-option>乙</button></div>';
+          + '<button type="button" role="option" data-option>甲</button>'
+          + '<button type="button" role="option" data-option>乙</button></div>';
         document.querySelector("main form").prepend(row);
         htmx.process(row);
         row.addEventListener("click", (e) => document.title = e.target.textContent);

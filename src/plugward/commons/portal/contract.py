@@ -41,6 +41,10 @@ class KeyNotUsable(Invalid):
     """草稿密钥长度不对。"""
 
 
+class PasswordsDiffer(Invalid):
+    """两次输入的新密码不一致。"""
+
+
 @contract("portal")
 class Portal(Protocol):
     """The portal's own few operations."""

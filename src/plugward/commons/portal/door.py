@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import msgspec
 
 from plugward.commons.identity.contract import (
+    Activate,
     DemoSignIn,
     Identity,
     SessionLocked,
@@ -100,11 +101,11 @@ class Doors:
 
     async def sign_in(
         self, request: Request, visit: Visit, *, staff_no: str, password: str, place: "Chosen"
-    ) -> tuple[str, SignedIn]:
-        """A new session, with a new reference."""
+    ) -> str:
+        """A new session; answers its new reference."""
         token = new_reference()
         with self.stranger(request, visit):
-            signed = await self._identity.sign_in(
+            await self._identity.sign_in(
                 SignIn(
                     staff_no=staff_no,
                     password=password,
@@ -114,15 +115,15 @@ class Doors:
                     language=visit.language,
                 )
             )
-        return token, signed
+        return token
 
     async def demo_sign_in(
         self, request: Request, visit: Visit, *, staff_no: str, place: "Chosen"
-    ) -> tuple[str, SignedIn]:
+    ) -> str:
         """One click on a role, in the demo and on this machine; identity checks both."""
         token = new_reference()
         with self.stranger(request, visit):
-            signed = await self._identity.demo_sign_in(
+            await self._identity.demo_sign_in(
                 DemoSignIn(
                     staff_no=staff_no,
                     token=token,
@@ -131,7 +132,24 @@ class Doors:
                     language=visit.language,
                 )
             )
-        return token, signed
+        return token
+
+    async def activate(
+        self, request: Request, visit: Visit, *, staff_no: str, code: str, password: str
+    ) -> str:
+        """The first password, by a one-time code; the session begins with it."""
+        token = new_reference()
+        with self.stranger(request, visit):
+            await self._identity.activate(
+                Activate(
+                    staff_no=staff_no,
+                    code=code,
+                    password=password,
+                    token=token,
+                    language=visit.language,
+                )
+            )
+        return token
 
     async def unlock(self, request: Request, visit: Visit, password: str) -> SignedIn:
         with self.stranger(request, visit):

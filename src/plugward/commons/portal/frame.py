@@ -13,6 +13,7 @@ from .rendering import Scene, js_words
 from .table import Route, Table
 from .words import CHINESE, Words
 
+WORD_ZH_MAX, WORD_EN_MAX = 4, 9  # what fits under an icon
 RAIL_MAX = 6  # boards in the rail, the home page not counted
 FIND_PATHS = ("/patients/find", "/patients/search", "/patients")
 
@@ -65,6 +66,7 @@ class Framer:
         page: Page | None,
         path: str,
         said: str = "",
+        title: str = "",
     ) -> Markup:
         """The whole document for a page of somebody signed in."""
         viewer = scene.viewer
@@ -73,7 +75,7 @@ class Framer:
         keys = self._keys(page, path, scene, table)
         public = page is not None and page.place is Place.PUBLIC
         values = self._base(scene, body, path) | {
-            "title": _title(page, scene.language) if page else "Plugward",
+            "title": _title(page, scene.language) if page else title,
             "theme": page.theme if page else "light",
             "framed": not public,
             "body_class": "tv" if public else "",
@@ -181,8 +183,10 @@ def _short(route: Route, language: str, words: Words) -> str:
         return words.say("boards", language)
     manifest = route.plugged.board.manifest
     if language == CHINESE:
-        return manifest.title[:4]
-    return manifest.title_en[:9]
+        title = route.page.title
+        return title if len(title) <= WORD_ZH_MAX else manifest.title[:WORD_ZH_MAX]
+    title = route.page.title_en
+    return title if len(title) <= WORD_EN_MAX else manifest.title_en[:WORD_EN_MAX]
 
 
 def _rail(entries: Sequence[Route], path: str, language: str, table: Table) -> list[RailEntry]:

@@ -11,6 +11,7 @@ from collections.abc import MutableMapping
 from typing import Any
 from uuid import UUID
 
+from plugward.commons.identity.contract import SignedIn
 from plugward.kernel.access import AccessScope
 from plugward.kernel.envelope import acting_as
 from plugward.kernel.refusals import Fault, Refusal, Unavailable
@@ -23,12 +24,13 @@ from .contract import Portal
 from .door import Doors, Visit
 from .frame import Framer
 from .guard import METHODS, UNSAFE, Guard, Pace, check_csrf, is_loopback
-from .http import Gone, HttpError, Receive, Request, Response, Scope, Send
+from .http import Gone, HttpError, Receive, Request, Response, Scope, Send, one, redirect
 from .interfaces import Interfaces
 from .live import Streams
+from .own_account import PAGE, OwnAccount
 from .pages_served import PagesServed
 from .running import within
-from .signing_in import SigningIn, one
+from .signing_in import SigningIn
 from .table import Table
 
 _log = logging.getLogger("plugward.portal")
@@ -61,6 +63,7 @@ class Gateway:
             {"zh-CN": settings["hospital_name"], "en": settings["hospital_name_en"]},
         )
         self._interfaces = Interfaces(runtime)
+        self._own_account = OwnAccount(runtime, self.doors, self.framer)
         self._portal: Portal = runtime.client(Portal, caller="portal")
 
     async def prepare(self) -> None:
@@ -159,8 +162,17 @@ class Gateway:
             return await (self._called if called else self._described)(request, visit)
         if visit.signed is None:
             return await self._signing_in.needed(table, request, visit)
+        return await self._inside(request, visit, visit.signed)
+
+    async def _inside(self, request: Request, visit: Visit, signed: SignedIn) -> Response:
+        """For somebody with a session."""
+        if request.path in self._own_account.paths:
+            act = _act_of(request, {})
+            return await self._own_account.answer(self.table, request, visit, act)
+        if signed.must_change_password:
+            return redirect(PAGE)  # nothing else is open until then
         own = {"/portal/live": self._stream, "/portal/draft-key": self._draft_key}
-        return await own.get(path, self._page)(request, visit)
+        return await own.get(request.path, self._page)(request, visit)
 
     async def _page(self, request: Request, visit: Visit) -> Response:
         """A page or an action of a board, as the signed-in person."""

@@ -193,3 +193,8 @@ def json_answer(value: Any, status: int = 200) -> Response:
     return Response(
         json.dumps(value, ensure_ascii=False, default=str), status=status, kind="application/json"
     )
+
+
+def one(form: dict[str, list[str]], name: str) -> str:
+    """A field's value, or nothing."""
+    return (form.get(name) or [""])[0]

@@ -106,8 +106,11 @@ def shelves(cards: list[Card], words: Words, language: str) -> tuple[Shelf, ...]
         rows = [members[i : i + PER_SHELF] for i in range(0, len(members), PER_SHELF)] or [[]]
         for number, row in enumerate(rows):
             shown_note = say(note, language) if note and number == 0 else ""
+            heading = say(title, language)
+            if number:
+                heading = fill(say("shelf_more", language), {"shelf": heading, "n": number + 1})
             free = PER_SHELF - len(row)
-            made.append(Shelf(say(title, language), shown_note, tuple(row), free))
+            made.append(Shelf(heading, shown_note, tuple(row), free))
     return tuple(made)
 
 

@@ -10,18 +10,29 @@ from plugward.commons.identity.contract import (
     DemoPerson,
     NoWorkHere,
     TryLater,
+    WeakPassword,
     Welcome,
     WrongCredentials,
 )
 from plugward.kernel.refusals import BadRequest, Refusal
 
+from .contract import PasswordsDiffer
 from .door import LANGUAGE, PLACE, Chosen, Doors, Visit, new_reference
 from .frame import Framer
 from .guard import check_csrf, csrf_token
-from .http import HttpError, Request, Response, local, redirect
+from .http import HttpError, Request, Response, local, one, redirect
 from .table import Table
 from .words import LANGUAGES
 
+_ANSWERED = (
+    WrongCredentials,
+    TryLater,
+    NoWorkHere,
+    DemoOnlyHere,
+    WeakPassword,
+    PasswordsDiffer,
+    BadRequest,
+)
 YEAR_S = 365 * 86_400
 SLOTS = 7
 _ICONS = {
@@ -56,7 +67,9 @@ class SlotShown(msgspec.Struct, frozen=True):
 class SigningIn:
     """Everything somebody may do before, between and after sessions."""
 
-    paths = frozenset({"/login", "/logout", "/portal/lock", "/portal/unlock", "/portal/language"})
+    paths = frozenset(
+        {"/login", "/logout", "/activate", "/portal/lock", "/portal/unlock", "/portal/language"}
+    )
 
     def __init__(self, doors: Doors, framer: Framer, hospital: dict[str, str]) -> None:
         self._doors = doors
@@ -66,12 +79,12 @@ class SigningIn:
     async def answer(self, table: Table, request: Request, visit: Visit) -> Response:
         """One of ``paths``."""
         if request.method != "POST":
-            if request.path == "/login" and visit.signed is None:
+            if request.path in ("/login", "/activate") and visit.signed is None:
                 return await self._page(table, request, visit, _next(request.values()))
             return redirect(_next(request.values()))
         form = await request.form()
-        if request.path == "/login":
-            return await self._sign_in(table, request, visit, form)
+        if request.path in ("/login", "/activate"):
+            return await self._come_in(table, request, visit, form)
         check_csrf(request, visit.reference, one(form, "_csrf"))
         if request.path == "/portal/unlock":
             return await self._unlock(table, request, visit, form)
@@ -106,9 +119,10 @@ class SigningIn:
         return await self._page(table, request, visit, request.path, status=423)
 
     # ── acts ────────────────────────────────────────────────────────────────────────────────
-    async def _sign_in(
+    async def _come_in(
         self, table: Table, request: Request, visit: Visit, form: dict[str, list[str]]
     ) -> Response:
+        """Sign in, or set the first password; either way a new session begins."""
         to = _next(form)
         say = table.words.say
         try:
@@ -118,20 +132,8 @@ class SigningIn:
             return await self._page(table, request, visit, to, status=403, problem=problem)
         place = Chosen(one(form, "campus")[:16], one(form, "workplace")[:80])
         try:
-            role = one(form, "role")
-            if role:
-                token, _ = await self._doors.demo_sign_in(
-                    request, visit, staff_no=role[:40], place=place
-                )
-            else:
-                token, _ = await self._doors.sign_in(
-                    request,
-                    visit,
-                    staff_no=one(form, "staff")[:40],
-                    password=one(form, "password")[:200],
-                    place=place,
-                )
-        except (WrongCredentials, TryLater, NoWorkHere, DemoOnlyHere, BadRequest) as refusal:
+            token = await self._session(request, visit, form, place)
+        except _ANSWERED as refusal:
             return await self._failed(table, request, visit, to, refusal, form)
         answer = redirect(to)
         self._doors.keep_session(request, answer, token)
@@ -139,6 +141,24 @@ class SigningIn:
             kept = quote(f"{place.campus}|{place.workplace}")
             answer.cookie(PLACE, kept, seconds=YEAR_S, secure=self._doors.https)
         return answer
+
+    async def _session(
+        self, request: Request, visit: Visit, form: dict[str, list[str]], place: Chosen
+    ) -> str:
+        """The reference of the new session, by the way that was chosen."""
+        staff, password = one(form, "staff")[:40], one(form, "password")[:200]
+        if request.path == "/activate":
+            if password != one(form, "again")[:200]:
+                raise PasswordsDiffer
+            return await self._doors.activate(
+                request, visit, staff_no=staff, code=one(form, "code")[:200], password=password
+            )
+        role = one(form, "role")[:40]
+        if role:
+            return await self._doors.demo_sign_in(request, visit, staff_no=role, place=place)
+        return await self._doors.sign_in(
+            request, visit, staff_no=staff, password=password, place=place
+        )
 
     async def _failed(
         self,
@@ -230,6 +250,7 @@ class SigningIn:
         shown = sorted(boards, key=lambda m: (m.name in ("identity", "portal"), not m.core))
         return {
             "locked": visit.locked is not None,
+            "activating": request.path == "/activate",
             "locked_name": visit.locked.name if visit.locked else "",
             "demo": welcome.is_demo,
             "hospital": self._hospital[visit.language],
@@ -266,11 +287,6 @@ def _one_of_each(welcome: Welcome, table: Table, language: str) -> list[DemoButt
         for role, icon in _ICONS.items()
         if role in people
     ]
-
-
-def one(form: dict[str, list[str]], name: str) -> str:
-    """A field's value, or nothing."""
-    return (form.get(name) or [""])[0]
 
 
 def _next(values: dict[str, list[str]]) -> str:

@@ -3,6 +3,7 @@
 import inspect
 import tomllib
 from collections.abc import Iterable
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,19 @@ class Words:
                 or own_catalogue(language).get("refusals", {}).get(name)
                 or sentence
             )
-        values = {field: getattr(refusal, field, "") for field in refusal.values.__struct_fields__}
+        values = {
+            field: self._worded(getattr(refusal, field, ""), refusal.board, language)
+            for field in refusal.values.__struct_fields__
+        }
         return fill(sentence, values)
+
+    def _worded(self, value: Any, board: str, language: str) -> Any:
+        """A member of an enum by its word, ``[values]`` ``"PasswordFault.too-short"``, if any."""
+        if not isinstance(value, Enum):
+            return value
+        key = f"{type(value).__name__}.{value.value}"
+        word = self.say(key, language, board=board, table="values")
+        return value.value if word == key else word
 
     def _of(self, board: str, language: str) -> dict[str, dict[str, str]]:
         found = self._boards.get(board)

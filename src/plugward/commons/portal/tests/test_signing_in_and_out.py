@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from plugward.commons.identity.contract import Identity
+from plugward.commons.identity.first import first_administrator
 from plugward.commons.identity.seed import demo_staff_id
 from plugward.kernel.envelope import acting_as
 from plugward.kernel.testing import a_tester
@@ -198,3 +199,72 @@ async def test_each_person_gets_an_own_key_for_drafts_and_always_the_same(portal
 async def test_a_doctor_does_not_open_the_administrators_pages(portal: Portal, path: str) -> None:
     assert (await (await portal.signed_in()).get(path)).status == 403
     assert (await (await portal.signed_in(ADMINISTRATOR)).get(path)).status == 200
+
+
+# ── one's own account ─────────────────────────────────────────────────────────────────────────
+NEW_PASSWORD = "vier-hohe-tannen"  # noqa: S105 - of an invented person, in this test only
+
+
+async def test_a_person_sees_and_ends_own_sessions(portal: Portal) -> None:
+    here, forgotten = await portal.signed_in(), await portal.signed_in()
+    page = (await here.get("/portal/me")).text
+    assert page.count('action="/portal/me/end"') == 1  # the other one; this one is marked
+    assert "当前" in page
+    session = page.split('name="session" value="')[1].split('"')[0]
+    assert (await here.post("/portal/me/end", {"session": session})).status == 303
+    assert (await forgotten.get("/specimen/notes")).status == 303
+    assert (await here.get("/specimen/notes")).status == 200
+    stranger = await portal.signed_in(ADMINISTRATOR)
+    mine = (await here.get("/portal/me")).text
+    assert (await stranger.post("/portal/me/end", {"session": session})).status == 404
+    assert (await stranger.post("/portal/me/end", {"session": "x"})).status == 422
+    assert "当前" in mine
+
+
+async def test_the_password_is_changed_by_whoever_knows_the_old_one(portal: Portal) -> None:
+    browser, other = await portal.signed_in(), await portal.signed_in()
+    forms = [
+        ({"current": "wrong", "new": NEW_PASSWORD, "again": NEW_PASSWORD}, 401),
+        ({"current": PASSWORD, "new": NEW_PASSWORD, "again": "another"}, 422),
+        ({"current": PASSWORD, "new": "short", "again": "short"}, 422),
+    ]
+    for form, status in forms:
+        assert (await browser.post("/portal/password", form)).status == status
+    done = await browser.post(
+        "/portal/password", {"current": PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD}
+    )
+    assert done.status == 200
+    assert "密码已修改" in done.text
+    assert (await other.get("/specimen/notes")).status == 303  # other sessions have ended
+    again = portal.browser()
+    await again.get("/login")
+    assert (await again.post("/login", {"staff": DOCTOR, "password": PASSWORD})).status == 401
+    assert (await again.post("/login", {"staff": DOCTOR, "password": NEW_PASSWORD})).status == 303
+
+
+async def test_the_first_administrator_begins_with_a_code(open_portal: Open) -> None:
+    portal = await open_portal(demo=False)
+    first = await first_administrator(portal.runtime)
+    assert first is not None
+    browser = portal.browser()
+    page = await browser.get("/activate")
+    assert 'name="code"' in page.text
+    form = {
+        "staff": first.staff_no,
+        "code": first.code,
+        "password": NEW_PASSWORD,
+        "again": NEW_PASSWORD,
+    }
+    for wrong, status in (
+        ({"code": "0" * 24}, 401),
+        ({"again": "something else"}, 422),
+        ({"password": "short", "again": "short"}, 422),
+    ):
+        assert (await browser.post("/activate", {**form, **wrong})).status == status
+        assert browser.token == ""
+    assert (await browser.post("/activate", form)).status == 303
+    assert (await browser.get("/portal/boards")).status == 200
+    used = portal.browser()
+    await used.get("/activate")
+    assert (await used.post("/activate", form)).status == 401
+    assert "演示环境" not in (await browser.get("/")).text
