@@ -48,16 +48,22 @@ class Doctor:
         """See whoever waits until the day is over and nobody is left."""
         hospital, world = self._hospital, self._hospital.world
         await world.until(begins)
+        queues: tuple[QueueCode, ...] = ()
         while world.now() < ends + OVERTIME:
-            with hospital.cast.acting(self._actor):
-                desks = await hospital.calling.queues_of(self._member.id, hospital.today)
             seen = False
-            for queue in dict.fromkeys(desk.queue for desk in desks):
-                seen = await self._next(queue) or seen
+            if self._visits.somebody_for(self._member.id):
+                queues = queues or await self._queues()
+                for queue in queues:
+                    seen = await self._next(queue) or seen
             if not seen:
                 if world.now() > ends and self._visits.nobody_waits(self._member.id):
                     return
                 await world.sleep(LOOK_AGAIN_S)
+
+    async def _queues(self) -> tuple[QueueCode, ...]:
+        with self._hospital.cast.acting(self._actor):
+            desks = await self._hospital.calling.queues_of(self._member.id, self._hospital.today)
+        return tuple(dict.fromkeys(desk.queue for desk in desks))
 
     async def _next(self, queue: QueueCode) -> bool:
         hospital = self._hospital
@@ -92,6 +98,7 @@ class Doctor:
         hospital, chance = self._hospital, self._hospital.world.chance
         with hospital.step("patient comes in", self._actor):
             await hospital.calling.serve(ticket.id)
+        visit.is_back = False
         if visit.seen_at is None:
             visit.seen_at = hospital.world.now()
             hospital.journal.waited("check-in → doctor", visit.waited_s)

@@ -52,6 +52,9 @@ class Laboratory:
         hospital, world = self._hospital, self._hospital.world
         await world.until(begins)
         while world.now() < ends + OVERTIME and not hospital.doors_close:
+            if not self._visits.tubes_due(self._campus):
+                await world.sleep(LOOK_AGAIN_S)
+                continue
             with hospital.cast.acting(self._nurse):
                 waiting = await hospital.lab.waiting(self._campus)
             ready = [

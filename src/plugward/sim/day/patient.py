@@ -78,7 +78,9 @@ class Visit:
         self.is_elsewhere = False
         self.is_finished = False
         self.has_drugs = False
+        self.is_paid = False  # what the doctor ordered
         self.results_due = 0
+        self.is_back = False  # with results, in the queue again
 
     @property
     def waited_s(self) -> float:
@@ -105,6 +107,29 @@ class Visits:
     def has_drugs(self, encounter: EncounterId) -> None:
         if (visit := self.of(encounter)) is not None:
             visit.has_drugs = True
+
+    def somebody_for(self, doctor: StaffId) -> bool:
+        """Whether the hall has somebody for this doctor, as a glance at the screen tells."""
+        return any(
+            v.doctor == doctor
+            and v.checked_in_at is not None
+            and not v.is_finished
+            and (v.seen_at is None or v.is_back)
+            for v in self._by_encounter.values()
+        )
+
+    def drugs_due(self, campus: CampusCode) -> bool:
+        """Whether somebody who has paid waits for drugs."""
+        return any(
+            v.is_paid and not v.has_drugs and v.campus == campus and v.wants(OrderKind.DRUG)
+            for v in self._by_encounter.values()
+        )
+
+    def tubes_due(self, campus: CampusCode) -> bool:
+        """Whether somebody who has paid waits to be drawn or for a result."""
+        return any(
+            v.is_paid and v.results_due and v.campus == campus for v in self._by_encounter.values()
+        )
 
     def nobody_waits(self, doctor: StaffId) -> bool:
         return not any(
@@ -147,7 +172,7 @@ class PatientPath:
         if not await self._until_seen():
             return
         if self._visit.lines:
-            await self._pay("pay bill")
+            self._visit.is_paid = await self._pay("pay bill")
             await self._collect()
 
     # ── the desk ────────────────────────────────────────────────────────────────────────────
@@ -317,6 +342,7 @@ class PatientPath:
             return
         with hospital.step("come back with results", triage):
             await hospital.calling.come_back(ticket.id)
+        visit.is_back = True
         while not visit.is_finished and hospital.world.now() < limit:
             await hospital.world.sleep(60)
 

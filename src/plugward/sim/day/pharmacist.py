@@ -41,6 +41,9 @@ class Pharmacist:
         hospital, world = self._hospital, self._hospital.world
         await world.until(begins)
         while world.now() < ends + OVERTIME and not hospital.doors_close:
+            if not self._visits.drugs_due(self._member.campus):
+                await world.sleep(LOOK_AGAIN_S)
+                continue
             try:
                 task = await self._next()
             except NobodyWaiting:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from plugward.boards.registration.contract import Registrations
+from plugward.commons.hub.outside import HubOutside
 from plugward.commons.masterdata.contract import Domain
 from plugward.commons.masterdata.seed import drafts
 from plugward.kernel.audit import AuditReport, audit_runtime
@@ -16,6 +17,7 @@ from plugward.kit.time import Instant, hospital_date, hospital_midnight, millise
 from ..cast import Cast, Ids, Member
 from ..clinics import PERIODS, sessions_of
 from ..foundation import lay_foundation, planner
+from ..outside.payment import Faults, PaymentChannel
 from ..people import make_person
 from ..staff import day_staff
 from .doctor import Doctor
@@ -32,9 +34,20 @@ MORNING_ENDS = timedelta(hours=12)
 AFTERNOON_ENDS = timedelta(hours=17, minutes=30)
 LAST = timedelta(hours=21)
 PER_SLOT = 6
+FAULTS = Faults(lost_after=0.01, lost_before=0.005, declined=0.01)
 # Share of arrivals in each half hour from 07:30 on: two peaks, as outpatient halls have them.
 ARRIVALS = (6, 11, 12, 11, 9, 7, 5, 3, 1, 1, 2, 4, 6, 7, 6, 4, 3, 1)
 Tell = Callable[[int], None]
+
+
+def connect_payment_channel(runtime: Runtime, seed: int, faults: Faults) -> PaymentChannel:
+    """Stand the simulated channel where the hub's outside calls go, with or without the hub."""
+    outside = runtime.outside
+    if not isinstance(outside, HubOutside):
+        runtime.outside = outside = HubOutside(runtime.meters)
+    channel = PaymentChannel(seed=seed, faults=faults)
+    outside.connect("payment-channel", channel)
+    return channel
 
 
 class Day:
@@ -46,6 +59,7 @@ class Day:
         self._runtime = runtime
         self._visits_wanted = visits
         self.world = World(runtime, clock, seed)
+        self.channel = connect_payment_channel(runtime, seed, FAULTS)
         self.hospital = Hospital(self.world, day_staff(visits))
         self.visits = Visits()
 
