@@ -44,6 +44,7 @@ board = Board(
         basket.repeat,
         signing.sign,
         signing.total,
+        signing.amounts,
         signing.printed,
         context.timeline,
         context.medicines,

@@ -11,7 +11,7 @@ from plugward.kernel.pages import Go, View, Viewer, action, page, view
 from plugward.vocabulary import EncounterId, NoteId
 
 from ..contract import Clinic, Desk, NoteText, VitalUnreadable
-from ..rules import bmi_of, chosen_of, content_of, flags_of, text_of, vitals_of
+from ..rules import bmi_of, chosen_of, content_of, flags_of, is_blank, text_of, vitals_of
 from .words import say
 
 WORK = "clinic.work"
@@ -62,6 +62,7 @@ def _editor(
         is_away=is_away,
         corrected=corrected,
         text=text,
+        has_draft=not is_blank(desk.text) or bool(desk.diagnoses),
         diagnoses=desk.diagnoses if corrected is None else chosen_of(corrected.content),
         flags=_flags(text),
         bmi=_bmi(text),

@@ -1,11 +1,13 @@
 """Signing with one key, and what it comes to: totals from pricing, never asked while signing."""
 
+from collections.abc import Sequence
+
 from plugward.boards.orders.contract import LineState, NewLine, OrderGroup, Orders
-from plugward.boards.pricing.contract import Pricing, QuotedLine, WantedItem
+from plugward.boards.pricing.contract import Pricing, WantedItem
 from plugward.boards.records.contract import NoteVersion, Records
 from plugward.kernel import Unavailable
 from plugward.kernel.pages import Go, Place, View, Viewer, action, page, view
-from plugward.vocabulary import EncounterId, OrderLineId
+from plugward.vocabulary import EncounterId, OrderKind
 
 from ..contract import Clinic, NoteText, Signed
 from .words import say
@@ -40,16 +42,34 @@ def _said(viewer: Viewer, signed: Signed) -> str:
 
 @page("/clinic/visits/{encounter}/total", title="合计", title_en="Total", permission=WORK)
 async def total(encounter: EncounterId, viewer: Viewer, orders: Orders, pricing: Pricing) -> View:
-    """What this visit's orders come to, signed and in the basket, and each line's amount."""
+    """What this visit's orders come to, signed and in the basket."""
+    lines = await _lines(orders, encounter)
+    quote = await pricing.quote(_wanted(lines)) if lines else None
+    return view("total.html", quote=quote, at=viewer.now)
+
+
+@page("/clinic/visits/{encounter}/amounts", title="金额", title_en="Amounts", permission=WORK)
+async def amounts(encounter: EncounterId, what: str, orders: Orders, pricing: Pricing) -> View:
+    """Each line's amount and insurance class, put into the rows that are there already."""
+    lines = [
+        line
+        for line in await _lines(orders, encounter)
+        if (line.kind is OrderKind.DRUG) == (what == "drugs")
+    ]
+    quote = await pricing.quote(_wanted(lines)) if lines else None
+    priced = quote.lines if quote else ()
+    return view("amounts.html", amounts=[(n.id, q) for n, q in zip(lines, priced, strict=True)])
+
+
+def _wanted(lines: Sequence[NewLine]) -> tuple[WantedItem, ...]:
+    # A number being typed may be 0 for a moment: signing refuses it, a price can still be shown.
+    return tuple(WantedItem(item=line.item, quantity=max(1, line.quantity)) for line in lines)
+
+
+async def _lines(orders: Orders, encounter: EncounterId) -> tuple[NewLine, ...]:
     draft = await orders.draft(encounter)
     signed = await _standing(orders, encounter)
-    lines = (*signed, *(draft.lines if draft else ()))[:QUOTED_MAX]
-    wanted = tuple(WantedItem(item=n.item, quantity=max(1, n.quantity)) for n in lines)
-    quote = await pricing.quote(wanted) if wanted else None
-    amounts: tuple[tuple[OrderLineId, QuotedLine], ...] = ()
-    if quote is not None:
-        amounts = tuple(zip((line.id for line in lines), quote.lines, strict=True))
-    return view("total.html", quote=quote, amounts=amounts, at=viewer.now)
+    return (*signed, *(draft.lines if draft else ()))[:QUOTED_MAX]
 
 
 async def _standing(orders: Orders, encounter: EncounterId) -> tuple[NewLine, ...]:
