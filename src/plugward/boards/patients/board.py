@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, pages, proofs, reactions
+from . import facts, interop, pages, proofs, reactions
 from .contract import Patients
 from .service import PatientService
 from .tables import tables
@@ -40,4 +40,5 @@ board = Board(
         proofs.everybody_was_sent_by_somebody,
         proofs.links_lead_to_one_leader,
     ],
+    interop=[interop.register_person, interop.update_person, interop.merge_persons],
 )
