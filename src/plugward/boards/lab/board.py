@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, pages, proofs, reactions
+from . import facts, interop, pages, proofs, reactions
 from .contract import Lab
 from .service import LabService
 from .tables import tables
@@ -49,4 +49,5 @@ board = Board(
         facts.acknowledged_critical,
     ],
     proofs=[proofs.reports_never_change, proofs.one_version_stands, proofs.void_values_are_cleared],
+    interop=[interop.take_results],
 )

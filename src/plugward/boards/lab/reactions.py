@@ -47,14 +47,14 @@ async def stop_refunded_requests(event: RefundMade, lab: LabService) -> None:
 async def credit_an_arriving_emergency(event: EncounterArrived, lab: LabService) -> None:
     """急诊患者先检后付。"""
     if event.encounter.kind is EncounterKind.EMERGENCY:
-        await lab.credit_emergency(event.encounter.id)
+        await lab.credit_emergency(event.encounter.id, event.encounter.campus)
 
 
 @on(EncounterStarted)
 async def credit_a_started_emergency(event: EncounterStarted, lab: LabService) -> None:
     """未经签到直接接诊的急诊患者，同样先检后付。"""
     if event.encounter.kind is EncounterKind.EMERGENCY:
-        await lab.credit_emergency(event.encounter.id)
+        await lab.credit_emergency(event.encounter.id, event.encounter.campus)
 
 
 @on(EntryPublished)

@@ -5,9 +5,10 @@ from decimal import Decimal
 from sqlalchemy import Boolean, Column, Date, Index, Integer, String, Text
 
 from plugward.kernel import BoardTables, Id, Message, Moment, State, Stored
-from plugward.kit.message import Plain
+from plugward.kit.message import Clinical, Plain
 from plugward.kit.time import Instant
 from plugward.vocabulary import (
+    CampusCode,
     EncounterId,
     OrderLineId,
     ReportId,
@@ -227,11 +228,11 @@ payments = tables.define(
 credits = tables.define(
     "credit",
     Column("encounter", Id, primary_key=True),
+    Column("campus", String(16), primary_key=True),
     Column("reason", Text, nullable=False),
     Column("given_by", String(80), nullable=False),
     Column("given_at", Moment, nullable=False),
-    scope="shared",
-    why_shared="whether a visit may go on without payment; known by the visit's id only",
+    scope="campus",
 )
 
 
@@ -241,10 +242,11 @@ class Payment(Message):
 
 
 class Credit(Message):
-    """Why an encounter's requests may start unpaid."""
+    """Why an encounter's requests may start unpaid at a campus; nobody gives credit for others."""
 
     encounter: EncounterId
-    reason: Plain
+    campus: CampusCode
+    reason: Clinical
     given_by: Plain
     given_at: Instant
 

@@ -97,7 +97,7 @@ class LabService(Lab):
     def credit(
         self, work: Work, encounter: EncounterId, reason: Clinical
     ) -> tuple[LabRequest, ...]:
-        return drawing.give_credit(work, encounter, reason)
+        return drawing.give_credit(work, encounter, CampusCode(work.campus), reason)
 
     # ── the bench ───────────────────────────────────────────────────────────────────────────
     @in_work
@@ -298,8 +298,8 @@ class LabService(Lab):
         drawing.set_paid(work, lines, is_paid)
 
     @in_work
-    def credit_emergency(self, work: Work, encounter: EncounterId) -> None:
-        drawing.give_credit(work, encounter, "emergency")
+    def credit_emergency(self, work: Work, encounter: EncounterId, campus: CampusCode) -> None:
+        drawing.give_credit(work, encounter, campus, "emergency")
 
     @in_work
     def learn_test(self, work: Work, version: TestVersion) -> None:

@@ -174,7 +174,8 @@ def add(work: Work, new: tuple[LabRequest, ...]) -> None:
     paid = {
         p.line for p in work.find(payments, Payment, line=lines, is_paid=True, limit=REQUESTS_MAX)
     }
-    credited = work.get_or_none(credits, Credit, new[0].encounter) is not None
+    key = (new[0].encounter, new[0].campus)
+    credited = work.get_or_none(credits, Credit, key) is not None
     for r in new:
         work.insert_new(requests, r.replace(is_paid=r.id in paid, is_credited=credited))
 
@@ -190,12 +191,26 @@ def set_paid(work: Work, lines: tuple[OrderLineId, ...], is_paid: bool) -> None:
     )
 
 
-def give_credit(work: Work, encounter: EncounterId, reason: str) -> tuple[LabRequest, ...]:
-    credit = Credit(encounter=encounter, reason=reason, given_by=work.actor.id, given_at=work.now)
+def give_credit(
+    work: Work, encounter: EncounterId, campus: CampusCode, reason: str
+) -> tuple[LabRequest, ...]:
+    credit = Credit(
+        encounter=encounter, campus=campus, reason=reason, given_by=work.actor.id, given_at=work.now
+    )
     work.insert_new(credits, credit)
-    work.set_where(requests, requests.c.encounter == encounter, is_credited=True)
+    work.set_where(
+        requests,
+        requests.c.encounter == encounter,
+        requests.c.campus == campus,
+        is_credited=True,
+    )
     return work.find(
-        requests, LabRequest, encounter=encounter, order_by="signed_at", limit=REQUESTS_MAX
+        requests,
+        LabRequest,
+        encounter=encounter,
+        campus=campus,
+        order_by="signed_at",
+        limit=REQUESTS_MAX,
     )
 
 

@@ -150,6 +150,15 @@ async def test_nothing_is_drawn_before_it_is_paid_but_emergencies_are(
     await ward.draw(of_shen)
 
 
+async def test_nobody_gives_credit_at_another_campus(ward: Ward, mr_zhou: Person) -> None:
+    await ward.open(mr_zhou)
+    [unpaid] = await ward.order(mr_zhou, POTASSIUM, is_paid=False)
+    with ward.bench.acting(campuses=("C2",)):
+        assert await ward.lab.credit(mr_zhou.encounter, "绿色通道") == ()
+    with pytest.raises(NotPaid):
+        await ward.draw(unpaid)
+
+
 async def test_payment_may_become_known_before_the_request(ward: Ward, mr_zhou: Person) -> None:
     """Facts of two boards come in any order, and any number of times."""
     await ward.open(mr_zhou)
