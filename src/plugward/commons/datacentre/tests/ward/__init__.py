@@ -1,0 +1,1 @@
+"""A small ward for the data centre's tests."""
