@@ -86,4 +86,5 @@ def _subject(patient: Patient) -> Subject:
 @every(15)
 async def escalate_what_nobody_acknowledged(lab: LabService) -> None:
     """危急值到时无人确认，升级通知。"""
-    await lab.escalate_overdue()
+    if await lab.has_overdue():
+        await lab.escalate_overdue()

@@ -48,5 +48,5 @@ async def copy_a_fee(event: EntryPublished, registration: RegistrationService) -
 async def release_unpaid_numbers(registration: RegistrationService) -> None:
     """占号到时未付的，号回到池中。"""
     for turn in range(TURNS_MAX):
-        if not await registration.release_unpaid(turn):
+        if not (await registration.has_unpaid() and await registration.release_unpaid(turn)):
             return

@@ -280,6 +280,11 @@ class LabService(Lab):
     def acknowledge(self, work: Work, id: CriticalId, words: Clinical = "") -> CriticalValue:
         return criticals.acknowledge(work, id, words)
 
+    @reading
+    def has_overdue(self, read: Reading) -> bool:
+        """Whether anything is to be escalated: a look is cheaper than a unit of work for nothing."""
+        return criticals.has_overdue(read, self._settings)
+
     @in_work
     def escalate_overdue(self, work: Work) -> int:
         return criticals.escalate_overdue(work, self._settings)

@@ -78,6 +78,12 @@ def acknowledge(work: Work, id: CriticalId, words: str) -> CriticalValue:
     return acknowledged
 
 
+def has_overdue(read: Reading, settings: Settings) -> bool:
+    """Whether a critical value waits longer than it may."""
+    late = (criticals.c.due_at <= read.now, criticals.c.level < settings["escalation_levels"])
+    return read.first(criticals, CriticalValue, *late, state=OPEN) is not None
+
+
 def escalate_overdue(work: Work, settings: Settings) -> int:
     """Tell the next one up. What fell due while nobody looked is told now: late, but not lost."""
     overdue = work.find(

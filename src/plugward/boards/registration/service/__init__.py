@@ -219,6 +219,12 @@ class RegistrationService(Registrations):
         return arrived
 
     # ── what happens by itself ──────────────────────────────────────────────────────────────
+    @reading
+    def has_unpaid(self, read: Reading) -> bool:
+        """Whether any hold has run out: a look is cheaper than a unit of work for nothing."""
+        late = appointments.c.held_until <= read.now
+        return read.first(appointments, Appointment, late, state=_State.HELD) is not None
+
     @in_work
     def release_unpaid(self, work: Work, turn: int) -> int:
         """Numbers whose hold has run out go back to the pool. Says how many; each ``turn`` of one
