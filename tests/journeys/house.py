@@ -123,16 +123,27 @@ class PaymentChannel:
 class House:
     """The hospital, opened in the morning."""
 
-    def __init__(self, folder: Path, transport: Transport) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        transport: Transport,
+        *,
+        left_out: frozenset[str] = LEFT_OUT,
+        settings: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
         self.clock = ManualClock(MORNING)
         location = os.environ.get("PLUGWARD_TEST_DATABASE", "")
         if location in ("", "memory", "file"):
             databases = Databases(folder, durable=False)
         else:
             databases = Databases(location)
-        self.boards = {b.name: b for b in discover(LEFT_OUT).boards}
+        self.boards = {b.name: b for b in discover(left_out).boards}
         self.runtime = Runtime(
-            databases, self.clock, AuditLog(None, self.clock), transport=transport
+            databases,
+            self.clock,
+            AuditLog(None, self.clock),
+            transport=transport,
+            settings=settings,
         )
         self.channel = PaymentChannel()
         self.runtime.outside = self.channel

@@ -13,6 +13,7 @@ from typing import Any
 from .contracts import Contract, contract_of, is_contract
 from .events.declare import Job, Reaction, job_of, reaction_of
 from .facts import Fact, fact_of
+from .interop import Declared, declared_of
 from .manifest import Manifest, read_manifest
 from .pages import HomePart, Page, home_of, page_of
 from .proofs import Proof, proof_of
@@ -61,7 +62,7 @@ class Board:
         self.home: tuple[HomePart, ...] = tuple(map(home_of, home))
         self.facts: tuple[Fact, ...] = tuple(map(fact_of, facts))
         self.proofs: tuple[Proof, ...] = tuple(map(proof_of, proofs))
-        self.interop = tuple(interop)
+        self.interop: tuple[Declared, ...] = tuple(map(declared_of, interop))
         self._check()
 
     @property

@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, proofs, reactions
+from . import facts, interop, proofs, reactions
 from .contract import Encounters
 from .service import EncounterService
 from .tables import tables
@@ -32,4 +32,5 @@ board = Board(
         proofs.times_follow_the_state,
         proofs.one_encounter_an_appointment,
     ],
+    interop=[interop.open_visit, interop.visit_is_known],
 )

@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, proofs, reactions
+from . import facts, interop, proofs, reactions
 from .contract import Orders
 from .service import OrderService
 from .tables import tables
@@ -23,4 +23,10 @@ board = Board(
     ],
     facts=[facts.ordered_lines, facts.withdrawn_line],
     proofs=[proofs.lines_belong_where_their_group_does, proofs.groups_are_whole],
+    interop=[
+        interop.request_tests,
+        interop.request_examinations,
+        interop.cancel_test,
+        interop.cancel_examination,
+    ],
 )

@@ -200,8 +200,8 @@ class Intake:
 
 
 def control_id_of(id_: UUID) -> str:
-    """A control id of ours: as unique as the id, as short as MSH-10 has to be."""
-    return id_.hex[:CONTROL_ID_LENGTH].upper()
+    """A control id of ours, as short as MSH-10 has to be: the id's tail is its random part."""
+    return id_.hex[-CONTROL_ID_LENGTH:].upper()
 
 
 def sender_of(message: Message) -> str:

@@ -73,6 +73,12 @@ class Lanes:
         self._workers[destination.name] = worker
         worker.start()
 
+    async def remove(self, destination: str) -> None:
+        """Serve a destination no more; what waits for it stays."""
+        worker = self._workers.pop(destination, None)
+        if worker is not None:
+            await worker.stop()
+
     async def stop(self) -> None:
         """Finish the attempts under way and stop."""
         await asyncio.gather(*(worker.stop() for worker in self._workers.values()))

@@ -295,6 +295,11 @@ class LocalLedger:
         """Deliveries given up, the oldest first. Each waits for a person."""
         return await self._letters(State.DEAD, limit)
 
+    async def backlog(self, state: State) -> dict[str, int]:
+        """How many deliveries wait or were given up, by destination."""
+        rows = await self._read(lambda c: c.execute(sql.BACKLOG, (state,)).fetchall())
+        return {str(name): int(count) for name, count in rows}
+
     async def refusals(self, limit: int = 100) -> list[tuple[Instant, str, str, bytes]]:
         """The latest bytes that were never accepted: when, from where, why, what."""
         rows = await self._read(lambda c: c.execute(sql.REFUSED, (limit,)).fetchall())

@@ -127,6 +127,10 @@ FROM delivery d JOIN message m ON m.seq = d.seq
 LEFT JOIN lane l ON l.destination = d.destination AND l.key = d.key
 WHERE d.state = ? AND d.state <> 'done' ORDER BY d.seq LIMIT ?
 """
+BACKLOG = """
+SELECT destination, count(*) FROM delivery WHERE state = ? AND state <> 'done'
+GROUP BY destination
+"""
 COUNTS = """
 SELECT 'messages', count(*) FROM message
 UNION ALL SELECT state, count(*) FROM delivery GROUP BY state

@@ -88,6 +88,10 @@ class Message:
             if line and (not name or this == name):
                 yield Segment(self, this, seen[this], line)
 
+    def names(self) -> list[str]:
+        """The segments' names, in order."""
+        return [line[:3] for line in self.lines if line]
+
     def groups(self, start: str) -> list[list["Segment"]]:
         """Cut into groups that begin at each ``start`` segment; what comes before is left out."""
         groups: list[list[Segment]] = []

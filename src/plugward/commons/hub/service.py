@@ -1,0 +1,332 @@
+"""What the hub does. Each public method is one step of an integration engineer's work."""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from plugward.kernel import Reading, Settings, Store, Work, in_work
+from plugward.kernel.access import Access
+from plugward.kernel.board import Board
+from plugward.kernel.envelope import current_call
+from plugward.kernel.events.declare import Reaction
+from plugward.kernel.interop import Outbound
+from plugward.kernel.refusals import Unavailable
+from plugward.kernel.runtime import Runtime
+from plugward.kit.ids import derive, new_id
+from plugward.kit.time import Clock
+
+from .catalogue import Catalogue, check
+from .contract import (
+    Hub,
+    HubLetter,
+    LetterNotFound,
+    LetterReplayed,
+    LetterState,
+    MessageNotFound,
+    MessageOpened,
+    Opened,
+    ReasonNeeded,
+    System,
+    SystemConfigured,
+    SystemStatus,
+)
+from .hl7 import ErrorCode, Hl7Error, Message, parse, parse_path, read_answer
+from .intake import Intake, NotGranted, Plan, control_id_of, kind_of
+from .lanes import Destination, Failed, Lanes, Retry
+from .ledger import Arrival, Delivery, Lane, LedgerFailed, LocalLedger, Outcome
+from .ledger_tables import State
+from .mllp import AnswerUnknown, MllpClient, MllpServer, NotSent, Peer
+from .outside import Connector, HubOutside
+from .routes import SENDER, Routes, written
+from .tables import systems
+
+BOARDS = "boards"
+SYSTEMS_MAX = 1_000
+LETTERS_MAX = 500
+ERRORS_BEFORE_DEAD = 10
+"""A receiver that answers AE is there and says no: not for ever. One that is away is waited for."""
+
+
+class HubService(Hub):
+    def __init__(self, store: Store, clock: Clock, settings: Settings, runtime: Runtime) -> None:
+        self.store = store
+        self._clock = clock
+        self._settings = settings
+        self._runtime = runtime
+        self._catalogue = Catalogue()
+        self._routes = Routes(runtime)
+        self._clients: dict[str, MllpClient] = {}
+        self._outside = HubOutside(runtime.meters)
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self.port = 0
+        """The port of the listener, once it listens."""
+
+    # ── life ────────────────────────────────────────────────────────────────────────────────
+    async def started(self) -> None:
+        """Open the ledger, deliver what waits, listen. Where boards are only looked at: not."""
+        if not self._runtime.reacting:
+            return
+        self._ledger = LocalLedger(self._folder() / "ledger.sqlite", self._clock.now)
+        await self._ledger.start()
+        self._lanes = Lanes(self._ledger, self._clock)
+        self._catalogue.fill(await self.store.read(_all_systems))
+        workers = int(self._settings["parallel"])
+        self._lanes.add(Destination(BOARDS, self._apply, parallel=workers, lanes_per_run=1))
+        for system in self._catalogue.all():
+            await self._serve(system)
+        intake = Intake(
+            ledger=self._ledger,
+            lanes=self._lanes,
+            clock=self._clock,
+            decide=self._decide,
+            denied=self._denied,
+        )
+        self._server = MllpServer(
+            intake.handle, intake.refuse_frame, name="main", turned_away=self._turned_away
+        )
+        self.port = await self._server.start(
+            str(self._settings["host"]), int(self._settings["mllp_port"])
+        )
+        self._runtime.outside = self._outside
+
+    async def stopping(self) -> None:
+        """Answer what is under way, finish deliveries, close the ledger."""
+        if not self.port:
+            return
+        await self._server.stop()
+        await self._lanes.stop()
+        for client in self._clients.values():
+            await client.close()
+        await self._ledger.stop()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def connect(self, service: str, connector: Connector) -> None:
+        """Reach an outside service by this connector from now on."""
+        self._outside.connect(service, connector)
+
+    # ── systems ─────────────────────────────────────────────────────────────────────────────
+    async def configure(self, system: System) -> System:
+        check(system, self._catalogue.all())
+        await self._keep(system)
+        self._catalogue.put(system)
+        if self.port:
+            await self._serve(system)
+        return system
+
+    @in_work
+    def _keep(self, work: Work, system: System) -> System:
+        work.save_copy(systems, system)
+        work.publish(SystemConfigured(system=system))
+        return system
+
+    async def systems(self) -> tuple[SystemStatus, ...]:
+        waiting = await self._ledger.backlog(State.PENDING)
+        dead = await self._ledger.backlog(State.DEAD)
+        return tuple(self._status(s, waiting, dead) for s in self._catalogue.all())
+
+    def _status(
+        self, system: System, waiting: dict[str, int], dead: dict[str, int]
+    ) -> SystemStatus:
+        client = self._clients.get(system.code)
+        return SystemStatus(
+            system=system,
+            received=self._catalogue.received[system.code],
+            refused=self._catalogue.refused[system.code],
+            delivered=self._catalogue.delivered[system.code],
+            waiting=waiting.get(system.code, 0),
+            dead=dead.get(system.code, 0),
+            last_seen=self._catalogue.last_seen.get(system.code),
+            is_connected=client is not None and client.is_connected,
+        )
+
+    # ── messages ────────────────────────────────────────────────────────────────────────────
+    async def letters(self, state: LetterState, limit: int = 100) -> tuple[HubLetter, ...]:
+        limit = max(1, min(limit, LETTERS_MAX))
+        is_dead = state is LetterState.DEAD
+        found = await (self._ledger.dead_letters if is_dead else self._ledger.waiting)(limit)
+        return tuple(
+            HubLetter(
+                seq=one.seq,
+                destination=one.destination,
+                key=one.key,
+                kind=one.kind,
+                control_id=one.control_id,
+                attempts=one.attempts,
+                reason=one.reason,
+                at=one.at,
+                state=state,
+            )
+            for one in found
+        )
+
+    async def open_message(self, seq: int, reason: str) -> Opened:
+        if not reason.strip():
+            raise ReasonNeeded
+        body = await self._ledger.body(seq)
+        if body is None:
+            raise MessageNotFound
+        answer, _ = await self._ledger.first_answer(seq)
+        await self._note_opened(seq, reason)
+        return Opened(seq=seq, text=_shown(body), answer=_shown(answer or b""))
+
+    async def replay(self, seq: int, destination: str, key: str, reason: str) -> None:
+        if not reason.strip():
+            raise ReasonNeeded
+        await self._note_replayed(seq, destination, reason)
+        if not await self._ledger.replay(seq, Lane(destination, key)):
+            raise LetterNotFound
+        self._lanes.nudge(destination)
+
+    @in_work
+    def _note_opened(self, work: Work, seq: int, reason: str) -> None:
+        work.publish(MessageOpened(seq=seq, reader=work.actor.id, reason=reason))
+
+    @in_work
+    def _note_replayed(self, work: Work, seq: int, destination: str, reason: str) -> None:
+        work.publish(
+            LetterReplayed(seq=seq, destination=destination, author=work.actor.id, reason=reason)
+        )
+
+    # ── in ──────────────────────────────────────────────────────────────────────────────────
+    def _decide(self, message: Message, peer: Peer) -> Plan:
+        self._catalogue.admit(message, peer.address, self._clock.now())
+        kind = kind_of(message)
+        routes = self._routes.inbound(kind)
+        if not routes:
+            raise Hl7Error(
+                "nobody here takes this message",
+                code=ErrorCode.UNSUPPORTED_EVENT_CODE,
+                at=parse_path("MSH-9.2"),
+                shown="本平台不处理此类消息",
+            )
+        return Plan([Lane(BOARDS, message[routes[0].key] or kind)], waits_for=BOARDS)
+
+    async def _apply(self, delivery: Delivery) -> Outcome:
+        message = parse(delivery.body)
+        system = self._catalogue.sender(message)
+        if system is None:
+            return Outcome(State.DEAD, "the sender is not configured any more")
+        return await self._routes.apply(delivery, message, system)
+
+    async def _denied(self, peer: Peer, denied: NotGranted, kind: str) -> None:
+        await self._note_access(peer, f"{kind}: {denied}")
+
+    async def _turned_away(self, peer: Peer, reason: str) -> None:
+        await self._note_access(peer, reason)
+
+    async def _note_access(self, peer: Peer, reason: str) -> None:
+        request = new_id()
+        entry = Access(
+            operation="hub.receive",
+            result="forbidden",
+            actor="system:unknown",
+            on_behalf_of=None,
+            roles=(),
+            device=None,
+            address=peer.address,
+            campus="",
+            patients=(),
+            encounters=(),
+            reason=reason,
+            request=request,
+            trace=request.hex,
+            arguments_hash=b"",
+        )
+        await self._runtime.audit.append([entry])
+
+    # ── out ─────────────────────────────────────────────────────────────────────────────────
+    def hears(self, board: Board) -> tuple[Reaction, ...]:
+        """Reactions to the facts that a board maps to messages."""
+        return tuple(
+            Reaction(
+                name=declared.function.__name__,
+                function=partial(self._send_out, declared),
+                tag=declared.tag,
+                event=declared.event,
+                carrying=None,
+                needs={},
+            )
+            for declared in board.interop
+            if isinstance(declared, Outbound)
+        )
+
+    async def _send_out(self, route: Outbound, event: Any) -> None:
+        call = current_call()
+        assert call is not None
+        assert call.cause is not None
+        if not self._catalogue.is_taken(route.service):
+            return
+        for number, outgoing in enumerate(
+            await self._routes.messages_for(route, event, call.cause)
+        ):
+            for system in self._catalogue.takers(route.service, outgoing.campus):
+                id_ = derive(call.cause, route.name, number, system.code)
+                message = written(outgoing, system, id=id_, at=self._clock.now())
+                await self._put_on_lane(message, Lane(system.code, outgoing.key), id_)
+
+    async def _put_on_lane(self, message: Message, lane: Lane, id_: Any) -> None:
+        arrival = Arrival(
+            id=id_,
+            sender=f"{SENDER}>{lane.destination}",
+            control_id=control_id_of(id_),
+            kind=kind_of(message),
+            body=message.raw,
+            at=self._clock.now(),
+        )
+        try:
+            await self._ledger.append(arrival, [lane])  # a repeat of the fact is found by its id
+        except LedgerFailed as failure:
+            raise Unavailable("hub", "storage") from failure
+        self._lanes.nudge(lane.destination)
+
+    async def _serve(self, system: System) -> None:
+        client = self._clients.pop(system.code, None)
+        await self._lanes.remove(system.code)
+        if client is not None:
+            await client.close()
+        if not (system.is_active and system.host):
+            return
+        self._clients[system.code] = MllpClient(system.host, system.port)
+        deliver = partial(self._deliver, system.code)
+        self._lanes.add(Destination(system.code, deliver, Retry()))
+
+    async def _deliver(self, code: str, delivery: Delivery) -> Outcome:
+        client = self._clients[code]
+        try:
+            raw = await client.send(delivery.body)
+            answer = read_answer(raw)
+        except (NotSent, AnswerUnknown) as failure:
+            raise Failed(str(failure)) from failure
+        except Hl7Error as error:
+            raise Failed(f"the answer cannot be read: {error}") from error
+        if answer.control_id != delivery.control_id:
+            await client.close()  # what follows would be answers to something else
+            raise Failed("the answer is for another message")
+        if answer.is_accepted:
+            self._catalogue.delivered[code] += 1
+            return Outcome(State.DONE, answer=raw)
+        reason = f"{answer.code} {answer.text}".strip()
+        if answer.is_final or delivery.attempts + 1 >= ERRORS_BEFORE_DEAD:
+            return Outcome(State.DEAD, reason, answer=raw)
+        raise Failed(reason)
+
+    def _folder(self) -> Path:
+        folder = str(self._settings["data_folder"])
+        if folder:
+            return Path(folder) / "hub"
+        self._temporary = tempfile.TemporaryDirectory(prefix="plugward-hub-")
+        return Path(self._temporary.name)
+
+
+def _all_systems(read: Reading) -> tuple[System, ...]:
+    return read.find(systems, System, limit=SYSTEMS_MAX, order_by="code")
+
+
+def _shown(body: bytes) -> str:
+    try:
+        text = parse(body).text
+    except Hl7Error:
+        text = body.decode("utf-8", "backslashreplace")
+    return text.replace("\r", "\n")
