@@ -138,6 +138,8 @@ class Screen(Message):
 
 
 class TicketIssued(Event, tag="calling.ticket.issued.v1", key="ticket.queue"):
+    """Somebody who has checked in waits in a queue."""
+
     ticket: Ticket
 
 
@@ -154,6 +156,8 @@ class TicketServed(Event, tag="calling.ticket.served.v1", key="ticket.queue"):
 
 
 class TicketMissed(Event, tag="calling.ticket.missed.v1", key="ticket.queue"):
+    """Called often enough, and nobody came."""
+
     ticket: Ticket
 
 

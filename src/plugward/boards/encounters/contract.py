@@ -96,18 +96,26 @@ class EncounterPlanned(Event, tag="encounters.encounter.planned.v1", key="encoun
 
 
 class EncounterArrived(Event, tag="encounters.encounter.arrived.v1", key="encounter.id"):
+    """The patient is here: checked in, or taken in without a booking."""
+
     encounter: Encounter
 
 
 class EncounterStarted(Event, tag="encounters.encounter.started.v1", key="encounter.id"):
+    """The patient is with the doctor."""
+
     encounter: Encounter
 
 
 class EncounterFinished(Event, tag="encounters.encounter.finished.v1", key="encounter.id"):
+    """The visit is over, and where the patient goes from here."""
+
     encounter: Encounter
 
 
 class EncounterCancelled(Event, tag="encounters.encounter.cancelled.v1", key="encounter.id"):
+    """The visit will not take place."""
+
     encounter: Encounter
 
 

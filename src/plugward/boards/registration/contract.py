@@ -219,6 +219,8 @@ class SessionPublished(Event, tag="registration.session.published.v1", key="sess
 
 
 class SessionStopped(Event, tag="registration.session.stopped.v1", key="session.id"):
+    """The clinic is not held: nothing more is booked, everybody with a number is told."""
+
     session: Session
     reason: Plain
 
@@ -258,6 +260,8 @@ class AppointmentRefundDue(Event, tag="registration.appointment.refund_due.v1", 
 class AppointmentCheckedIn(
     Event, tag="registration.appointment.checked_in.v1", key="appointment.id"
 ):
+    """The patient is here, at the right campus and on the day."""
+
     appointment: Appointment
     marks: ArrivalMarks
 

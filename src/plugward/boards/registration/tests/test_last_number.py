@@ -53,7 +53,7 @@ from plugward.boards.registration.contract import (
 )
 from plugward.boards.registration.fakes import FakeRegistration
 from plugward.commons.masterdata.contract import Domain, Entry, EntryPublished
-from plugward.kernel import NotFound, WrongState
+from plugward.kernel import NotFound, Unavailable, WrongState
 from plugward.kernel.testing import TRANSPORTS, Bench
 from plugward.kit.ids import new_id
 from plugward.kit.money import Money, UnitPrice
@@ -588,6 +588,29 @@ async def test_fifty_appointments_of_today_are_three_statements_at_most(bench: B
     with bench.queries(at_most=3):
         [offer] = await registration.offers(C1, MONDAY)
         assert offer.remaining == 5
+
+
+async def test_without_the_index_nobody_is_booked_and_everything_else_goes_on(
+    bench: Bench,
+) -> None:
+    """患者主索引停机：新挂号明确告知暂不可用；签到、退号、停诊、列表照常。"""
+    registration = bench.client(Registrations)
+    today = await registration.publish_session(clinic(5))
+    [slot] = (await registration.session(today.id)).slots
+    somebody = patient(bench)
+    arriving = await registration.book(wish(somebody, slot.id))
+    leaving = await registration.book(wish(patient(bench), slot.id))
+    bench.runtime.dispatcher.detach("patients")
+
+    with pytest.raises(Unavailable) as away:
+        await registration.book(wish(patient(bench), slot.id))
+    assert (away.value.board, away.value.reason) == ("patients", "unplugged")
+    assert await left(bench, today.id) == [3]
+    await registration.check_in(arriving.id, C1, NO_MARKS)
+    await registration.cancel(leaving.id)
+    assert len(await registration.day_list(C1, MONDAY)) == 2
+    assert (await registration.stop_clinic(today.id, "停诊")).affected == 1
+    await bench.prove()
 
 
 # ── the fake is held to the same promises ────────────────────────────────────────────────────
