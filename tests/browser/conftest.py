@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, StorageState, sync_playwright
 from tests.browser.harness import AXE, FLAGS, Hospital, Watched, chromium_path, new_tab
 
 from plugward.kernel.board import load_board
@@ -44,18 +44,33 @@ def platform() -> Iterator[Hospital]:
     hospital.close()
 
 
+@pytest.fixture(scope="package")
+def profiles() -> dict[str, StorageState]:
+    """The cookies of whoever has signed in already: signing in is tested once, not forty times."""
+    return {}
+
+
 @pytest.fixture
-def tab(chromium: Browser, platform: Hospital) -> Iterator[Open]:
-    """Open tabs of the platform; at the end of a test each must have been calm."""
+def tab(chromium: Browser, platform: Hospital, profiles: dict[str, StorageState]) -> Iterator[Open]:
+    """Open tabs of the platform. ``own_session`` for tests that end or lock it."""
     opened: list[Watched] = []
 
     def open_tab(
-        staff_no: str = "", to: str = "/", *, size: tuple[int, int] = (1440, 900)
+        staff_no: str = "",
+        to: str = "/",
+        *,
+        size: tuple[int, int] = (1440, 900),
+        own_session: bool = False,
     ) -> Watched:
-        watched = new_tab(chromium, platform.url, size=size)
+        known = None if own_session else profiles.get(staff_no)
+        watched = new_tab(chromium, platform.url, size=size, profile=known)
         opened.append(watched)
-        if staff_no:
+        if known is not None:
+            watched.goto(to)
+        elif staff_no:
             watched.sign_in(staff_no, to)
+            if not own_session:
+                profiles[staff_no] = watched.context.storage_state()
         return watched
 
     yield open_tab

@@ -12,7 +12,14 @@ from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    StorageState,
+)
 
 from plugward.commons.identity.demo import Login, prepare
 from plugward.commons.portal.server import serve
@@ -222,9 +229,16 @@ class Watched:
         assert found == [], "\n".join(found)
 
 
-def new_tab(browser: Browser, url: str, *, size: tuple[int, int] = (1440, 900)) -> Watched:
-    """A fresh browser profile with one tab."""
+def new_tab(
+    browser: Browser,
+    url: str,
+    *,
+    size: tuple[int, int] = (1440, 900),
+    profile: StorageState | None = None,
+) -> Watched:
+    """A fresh browser profile with one tab; with ``profile``, the cookies of an earlier sign-in."""
     context = browser.new_context(
+        storage_state=profile,
         viewport={"width": size[0], "height": size[1]},
         locale="zh-CN",
         timezone_id="Asia/Shanghai",
