@@ -8,7 +8,6 @@ from plugward.kernel.refusals import Fault, Forbidden, Refusal, SignInNeeded, Un
 from .door import Visit
 from .edge import refused
 from .frame import Framer
-from .guard import csrf_token
 from .http import HttpError, Request, Response, json_answer, redirect
 from .table import Table
 
@@ -91,9 +90,7 @@ class Answers:
             "id": request.id[:13],
             "again": request.path if request.method == "GET" and status in (429, 500, 503) else "",
         }
-        reference = visit.reference
-        token = csrf_token(reference) if reference else ""
-        scene = self._framer.scene(table, "portal", visit.language, None, token)
+        scene = self._framer.scene(table, "portal", visit)
         if request.is_htmx:
             tone = "w" if status in (409, 422, 423, 429) else "d"
             body = table.renderer.render("portal/refused.html", values | {"tone": tone}, scene)

@@ -7,8 +7,10 @@ import msgspec
 from markupsafe import Markup
 
 from plugward.kernel.pages import Key, Page, Place, Viewer
-from plugward.kit.time import Clock
+from plugward.kit.time import Clock, milliseconds
 
+from .door import Visit
+from .guard import csrf_token
 from .rendering import Scene, js_words
 from .table import Route, Table
 from .words import CHINESE, Words
@@ -38,23 +40,23 @@ class Command(msgspec.Struct, frozen=True):
 class Framer:
     """Puts a rendered work area into the shell."""
 
-    def __init__(self, clock: Clock, *, demo: bool, idle_ms: int) -> None:
+    def __init__(self, clock: Clock, *, demo: bool) -> None:
         self._clock = clock
         self._demo = demo
-        self._idle_ms = idle_ms
         self.names: dict[str, tuple[str, str]] = {}  # campus and department codes: zh, en
 
-    def scene(
-        self, table: Table, board: str, language: str, viewer: Viewer | None, csrf: str
-    ) -> Scene:
+    def scene(self, table: Table, board: str, visit: Visit, viewer: Viewer | None = None) -> Scene:
+        now = self._clock.now()
+        locks_at = visit.signed.locks_at if visit.signed else None
         return Scene(
             board=board,
-            language=language,
-            now=self._clock.now(),
+            language=visit.language,
+            now=now,
             words=table.words,
             viewer=viewer,
-            csrf=csrf,
+            csrf=csrf_token(visit.reference) if visit.reference else "",
             slots=table.slots,
+            idle_ms=max(0, milliseconds(locks_at) - milliseconds(now)) if locks_at else 0,
         )
 
     def framed(
@@ -118,7 +120,7 @@ class Framer:
             "now": scene.now,
             "demo": self._demo,
             "density": "compact",
-            "idle_ms": self._idle_ms,
+            "idle_ms": scene.idle_ms,
             "js_words": js_words(scene.language),
         }
 

@@ -52,7 +52,7 @@ class Gateway:
         self._guard = Guard(hosts, https=https)
         self._pace = Pace(in_flight_max=settings["in_flight_max"])
         self._table = Table(runtime.plugged)
-        self.framer = Framer(runtime.clock, demo=demo, idle_ms=settings["idle_minutes"] * 60_000)
+        self.framer = Framer(runtime.clock, demo=demo)
         self.doors = Doors(runtime, https=https)
         self.streams = Streams(runtime, per_person_max=settings["streams_max"])
         self._answers = Answers(self.framer)

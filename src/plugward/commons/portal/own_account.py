@@ -20,7 +20,7 @@ from plugward.kernel.runtime import Runtime
 
 from .door import Doors, Visit
 from .frame import Framer
-from .guard import check_csrf, csrf_token
+from .guard import check_csrf
 from .http import Request, Response, one, redirect
 from .table import Table
 
@@ -78,8 +78,7 @@ class OwnAccount:
     ) -> Response:
         assert visit.signed is not None
         viewer = self._doors.viewer(visit.signed, visit.language)
-        token = csrf_token(visit.reference)
-        scene = self._framer.scene(table, "portal", visit.language, viewer, token)
+        scene = self._framer.scene(table, "portal", visit, viewer)
         values = {
             "sessions": await self._identity.my_sessions(),
             "mine": visit.signed.session,

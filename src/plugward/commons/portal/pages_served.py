@@ -1,6 +1,7 @@
 """Pages served 页面: runs a board's page and turns what it returns into an answer."""
 
 import json
+import time
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, unquote
@@ -14,7 +15,6 @@ from plugward.kernel.runtime import Runtime
 
 from .door import Visit
 from .frame import Framer
-from .guard import csrf_token
 from .http import HttpError, Request, Response, local, redirect
 from .rendering import Scene
 from .running import call_page, within
@@ -55,15 +55,19 @@ class PagesServed:
         given = form if request.method == "POST" else request.values()
         given = {name: values for name, values in given.items() if not name.startswith("_")}
         given |= {name: [unquote(value)] for name, value in parameters.items()}
-        scene = self._framer.scene(
-            table, route.board, visit.language, viewer, csrf_token(visit.reference)
-        )
+        scene = self._framer.scene(table, route.board, visit, viewer)
 
         async def run() -> Response:
             made = await call_page(self._runtime, route.plugged, page, viewer, given)
             return self._made(table, route, scene, request, made)
 
-        return await within(self._page_s, run, board=route.board)
+        started, outcome = time.perf_counter(), "failed"
+        try:
+            answer = await within(self._page_s, run, board=route.board)
+            outcome = "ok"
+        finally:
+            self._runtime.meters.count("portal.page", time.perf_counter() - started, outcome)
+        return answer
 
     def _made(
         self, table: Table, route: Route, scene: Scene, request: Request, made: Any

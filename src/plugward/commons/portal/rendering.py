@@ -44,6 +44,7 @@ class Scene(msgspec.Struct):
     viewer: Viewer | None = None
     csrf: str = ""
     slots: dict[str, tuple[Page, ...]] = msgspec.field(default_factory=dict)
+    idle_ms: int = 0  # without an act for so long, the screen locks; 0: never (screens on walls)
 
 
 _SCENE: ContextVar[Scene] = ContextVar("plugward_scene")

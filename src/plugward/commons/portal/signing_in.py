@@ -19,7 +19,7 @@ from plugward.kernel.refusals import BadRequest, Refusal
 from .contract import PasswordsDiffer
 from .door import LANGUAGE, PLACE, Chosen, Doors, Visit, new_reference
 from .frame import Framer
-from .guard import check_csrf, csrf_token
+from .guard import check_csrf
 from .http import HttpError, Request, Response, local, one, redirect
 from .table import Table
 from .words import LANGUAGES
@@ -220,9 +220,7 @@ class SigningIn:
         visit.device = visit.device or new_reference()
         welcome = await self._doors.welcome(request, visit)
         self.learn(welcome)
-        scene = self._framer.scene(
-            table, "portal", visit.language, None, csrf_token(visit.reference)
-        )
+        scene = self._framer.scene(table, "portal", visit)
         values = self._values(table, request, visit, welcome) | {
             "next": to,
             "problem": problem,

@@ -26,6 +26,7 @@ HOST = "127.0.0.1:8000"
 DOCTOR = "D10247"
 ADMINISTRATOR = "A10001"
 CASHIER = "C10036"
+SCREEN = "TV1001"
 ELSEWHERE = "D20114"  # a doctor of campus C2
 PASSWORD = "corr-ect-hrse"  # noqa: S105 - of invented people, in this test only
 LOGINS = tuple(
@@ -38,7 +39,7 @@ LOGINS = tuple(
         campus=person.campuses[0],
     )
     for person in DEMO_STAFF
-    if person.staff_no in (DOCTOR, ADMINISTRATOR, CASHIER, ELSEWHERE)
+    if person.staff_no in (DOCTOR, ADMINISTRATOR, CASHIER, ELSEWHERE, SCREEN)
 )
 
 

@@ -11,7 +11,7 @@ from plugward.kernel.envelope import acting_as
 from plugward.kernel.testing import a_tester
 from plugward.kit.ids import new_id
 
-from .conftest import ADMINISTRATOR, DOCTOR, PASSWORD, Open, Portal
+from .conftest import ADMINISTRATOR, DOCTOR, PASSWORD, SCREEN, Open, Portal
 
 
 async def test_the_front_page_of_a_stranger_is_the_login(portal: Portal) -> None:
@@ -268,3 +268,13 @@ async def test_the_first_administrator_begins_with_a_code(open_portal: Open) -> 
     await used.get("/activate")
     assert (await used.post("/activate", form)).status == 401
     assert "演示环境" not in (await browser.get("/")).text
+
+
+async def test_a_page_knows_when_its_screen_locks_and_a_wall_screen_never_does(
+    portal: Portal,
+) -> None:
+    page = (await (await portal.signed_in()).get("/specimen/notes")).text
+    idle = int(page.split('data-idle-ms="')[1].split('"')[0])
+    assert 60_000 <= idle <= 30 * 60_000
+    wall = (await (await portal.signed_in(SCREEN)).get("/portal/me")).text
+    assert 'data-idle-ms="0"' in wall
