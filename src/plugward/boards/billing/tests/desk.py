@@ -166,7 +166,7 @@ class Account:
             name_en=item,
             unit="次",
             quantity=Decimal(quantity),
-            unit_price=UnitPrice(yuan=Decimal(fen) / 100 / quantity),
+            unit_price=UnitPrice(yuan=round(Decimal(fen) / 100 / quantity, 4)),
             price_version=1,
             amount=Money(fen=fen),
             insurance_class=InsuranceClass.A,
