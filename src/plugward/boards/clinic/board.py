@@ -12,6 +12,7 @@ board = Board(
     contract=Clinic,
     service=ClinicService,
     tables=tables,
+    reactions=[reactions.learn_who_is_one_person, reactions.learn_who_is_two],
     jobs=[reactions.clear_old_desks],
     pages=[
         workstation.workstation,

@@ -135,6 +135,12 @@ class Clinic(Protocol):
         """The asking doctor's own desk. Refuses with ``DeskNotFound``."""
         ...
 
+    @query(permission="clinic.work", audited=False)
+    async def person(self, encounter: EncounterId) -> tuple[PatientId, ...]:
+        """All ids of the person at this desk, from a copy of the index's merges. Refuses with
+        ``DeskNotFound``."""
+        ...
+
     @command(permission="clinic.work", audited=False)
     async def keep(self, encounter: EncounterId, note: NoteId, text: NoteText) -> Desk:
         """Keep what is typed. What comes late for a note that is signed already is dropped.

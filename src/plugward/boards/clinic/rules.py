@@ -10,7 +10,7 @@ from plugward.boards.records.contract import Diagnosis, NoteContent, NoteVersion
 from plugward.kernel import Message
 from plugward.kit.ids import derive
 from plugward.kit.message import Plain
-from plugward.vocabulary import OrderKind, OrderLineId
+from plugward.vocabulary import OrderKind, OrderLineId, PatientId
 
 from .contract import ChosenDiagnosis, Desk, NoteIncomplete, NoteText, VitalUnreadable
 
@@ -144,6 +144,17 @@ def bmi_of(vitals: Vitals) -> Decimal | None:
         return None
     metres = vitals.height_cm / 100
     return (vitals.weight_kg / (metres * metres)).quantize(_TENTH, rounding=ROUND_HALF_UP)
+
+
+class Person(Message):
+    """The ids of one person as merges have made it."""
+
+    ids: tuple[PatientId, ...]
+
+
+def merged(known: Iterable[PatientId], told: Iterable[PatientId]) -> tuple[PatientId, ...]:
+    """All ids of a person after a merge. Merges that become known out of order add up."""
+    return tuple(dict.fromkeys((*told, *known)))
 
 
 # ── the basket ───────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,6 @@ from datetime import timedelta
 from plugward.boards.calling.contract import Calling, TicketState
 from plugward.boards.encounters.contract import Encounter, Encounters
 from plugward.boards.orders.contract import Draft, OrderGroup, Orders, SignGroup
-from plugward.boards.patients.contract import Patients
 from plugward.boards.records.contract import NoteContent, Records, SignNote
 from plugward.kernel import (
     Reading,
@@ -30,17 +29,16 @@ from .contract import (
     NothingToSign,
     Signed,
 )
-from .rules import content_of, filled_from, indication_of, is_blank
-from .tables import desks
+from .rules import Person, content_of, filled_from, indication_of, is_blank, merged
+from .tables import desks, persons
 
 
 class ClinicService(Clinic):
-    def __init__(  # noqa: PLR0917 - the constructor is the list of needs
+    def __init__(
         self,
         store: Store,
         settings: Settings,
         encounters: Encounters,
-        patients: Patients,
         calling: Calling,
         records: Records,
         orders: Orders,
@@ -48,7 +46,6 @@ class ClinicService(Clinic):
         self.store = store
         self._kept = timedelta(days=settings["kept_days"])
         self._encounters = encounters
-        self._patients = patients
         self._calling = calling
         self._records = records
         self._orders = orders
@@ -85,6 +82,22 @@ class ClinicService(Clinic):
     @reading
     def desk(self, read: Reading, encounter: EncounterId) -> Desk:
         return _own(read, encounter)
+
+    @reading
+    def person(self, read: Reading, encounter: EncounterId) -> tuple[PatientId, ...]:
+        return _person(read, _own(read, encounter).patient)
+
+    # ── who is one person: reactions only ───────────────────────────────────────────────────
+    @in_work
+    def learn_merge(self, work: Work, told: tuple[PatientId, ...]) -> None:
+        ids = merged((known for id in told for known in _person(work, id)), told)
+        _remember(work, ids)
+
+    @in_work
+    def learn_unmerge(self, work: Work, apart: tuple[PatientId, ...], out_of: PatientId) -> None:
+        rest = tuple(id for id in _person(work, out_of) if id not in apart)
+        _remember(work, rest)
+        _remember(work, apart)
 
     @in_work
     def clear_away(self, work: Work) -> int:
@@ -127,7 +140,7 @@ class ClinicService(Clinic):
 
     async def reuse_note(self, encounter: EncounterId) -> Desk:
         desk = await self.desk(encounter)
-        earlier = await self._records.for_patient(await self._person(desk.patient), limit=1)
+        earlier = await self._records.for_patient(await self.person(encounter), limit=1)
         if not earlier:
             raise NoEarlierNote
         return await self._fill(encounter, filled_from(desk, earlier[0]))
@@ -227,15 +240,19 @@ class ClinicService(Clinic):
         except Unavailable:
             return
 
-    async def _person(self, patient: PatientId) -> tuple[PatientId, ...]:
-        try:
-            return await self._patients.person_of(patient)
-        except Unavailable:
-            return (patient,)
-
 
 def _own(read: Reading, encounter: EncounterId) -> Desk:
     return read.get(desks, Desk, (encounter, read.actor.id), missing=DeskNotFound)
+
+
+def _person(read: Reading, patient: PatientId) -> tuple[PatientId, ...]:
+    found = read.get_or_none(persons, Person, patient)
+    return found.ids if found else (patient,)
+
+
+def _remember(work: Work, ids: tuple[PatientId, ...]) -> None:
+    for id in ids:
+        work.save_copy(persons, Person(ids=ids), patient=id)
 
 
 def _put(work: Work, before: Desk, after: Desk) -> Desk:

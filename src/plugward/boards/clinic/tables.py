@@ -1,8 +1,9 @@
-"""The one table clinic owns: doctors' desks. Everything on it is a draft."""
+"""The tables clinic owns: doctors' desks, which hold drafts only, and who is one person."""
 
 from sqlalchemy import Column, Index, String
 
 from plugward.kernel import BoardTables, Id, Moment, Stored
+from plugward.vocabulary import PatientId
 
 from .contract import ChosenDiagnosis, NoteText
 
@@ -23,4 +24,13 @@ desks = tables.define(
     Index("ix_clinic_desk_opened", "opened_at"),
     scope="campus",
     shard="encounter",
+)
+
+# Which numbers are one person, so that no panel has to ask the patient index for it.
+persons = tables.define(
+    "person",
+    Column("patient", Id, primary_key=True),
+    Column("ids", Stored(tuple[PatientId, ...]), nullable=False),
+    scope="shared",
+    why_shared="a person is the same at every campus; it holds ids only",
 )

@@ -8,18 +8,16 @@ from plugward.boards.orders.contract import (
     LineState,
     NewLine,
     OrderableItem,
-    OrderGroup,
     OrderLine,
     Orders,
     SaveDraft,
     WithdrawReason,
 )
-from plugward.boards.patients.contract import Patients
-from plugward.kernel import Message, Plain, Unavailable
+from plugward.kernel import Message, Plain
 from plugward.kernel.pages import View, Viewer, action, page, view
 from plugward.vocabulary import EncounterId, OrderGroupId, OrderKind, OrderLineId
 
-from ..contract import Clinic, Desk, ItemNotFound
+from ..contract import Clinic, ItemNotFound
 from ..rules import (
     LineChange,
     repeated,
@@ -201,25 +199,16 @@ async def withdraw_line(
 # ── repeating ────────────────────────────────────────────────────────────────────────────────
 @page("/clinic/visits/{encounter}/repeat", title="续上次方", title_en="Repeat", permission=WORK)
 async def offer_repeat(
-    viewer: Viewer, encounter: EncounterId, clinic: Clinic, patients: Patients, orders: Orders
+    viewer: Viewer, encounter: EncounterId, clinic: Clinic, orders: Orders
 ) -> View:
     """The last prescription, the doctor's own or the department's, to be confirmed by Enter."""
     desk = await clinic.desk(encounter)
-    group = await _last(viewer, desk, patients, orders)
+    person = await clinic.person(encounter)
+    group = await orders.last_prescription(person, viewer.actor_id, desk.department)
     known: set[str] = set()
     if group is not None:
         known = {item.item for item in await orders.items(tuple(n.item for n in group.lines))}
     return view("repeat.html", encounter=encounter, group=group, orderable=known)
-
-
-async def _last(
-    viewer: Viewer, desk: Desk, patients: Patients, orders: Orders
-) -> OrderGroup | None:
-    try:
-        person = await patients.person_of(desk.patient)
-    except Unavailable:
-        person = (desk.patient,)
-    return await orders.last_prescription(person, viewer.actor_id, desk.department)
 
 
 @action("/clinic/visits/{encounter}/repeat", title="续上次方", permission=WORK)

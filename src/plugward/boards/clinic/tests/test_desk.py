@@ -27,6 +27,7 @@ from plugward.boards.clinic.contract import (
 from plugward.boards.encounters.fakes import FakeEncounters
 from plugward.boards.orders.contract import NewLine, OrderableItem, SaveDraft
 from plugward.boards.orders.fakes import FakeOrders
+from plugward.boards.patients.contract import PatientMerged, PatientUnmerged
 from plugward.boards.patients.fakes import FakePatients
 from plugward.boards.records.contract import DiagnosisChoice
 from plugward.boards.records.fakes import FakeRecords
@@ -276,6 +277,28 @@ async def test_a_desk_of_another_campus_cannot_be_opened(bench: Bench) -> None:
     await opened(bench)
     with bench.acting(campuses=("C2",)), pytest.raises(NotFound):
         await opened(bench)
+
+
+async def test_a_merged_persons_numbers_are_known_however_the_merges_arrive(bench: Bench) -> None:
+    """合并先后乱序、重复，再拆分：面板始终按同一人的全部编号取数。"""
+    clinic, third = bench.client(Clinic), PatientId(new_id())
+    await opened(bench)
+    assert await clinic.person(HIS_VISIT) == (ZHOU,)
+
+    def merge(patient: PatientId, *ids: PatientId) -> PatientMerged:
+        return PatientMerged(patient=patient, into=ZHOU, ids=ids, reason="同一人", author="steward")
+
+    await bench.receive(merge(third, ZHOU, SHEN, third))
+    await bench.receive(merge(SHEN, ZHOU, SHEN), times=2)  # happened first, told last
+    assert set(await clinic.person(HIS_VISIT)) == {ZHOU, SHEN, third}
+
+    apart = PatientUnmerged(
+        patient=SHEN, out_of=ZHOU, ids=(SHEN,), reason="不是同一人", author="steward"
+    )
+    await bench.receive(apart, times=2)
+    assert set(await clinic.person(HIS_VISIT)) == {ZHOU, third}
+    await opened(bench, HER_VISIT)
+    assert await clinic.person(HER_VISIT) == (SHEN,)
 
 
 async def test_old_desks_are_cleared_away(bench: Bench) -> None:

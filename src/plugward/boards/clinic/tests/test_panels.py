@@ -26,7 +26,7 @@ from plugward.boards.orders.contract import (
     WithdrawReason,
 )
 from plugward.boards.orders.fakes import FakeOrders
-from plugward.boards.patients.contract import Patients
+from plugward.boards.patients.contract import PatientMerged, Patients
 from plugward.boards.patients.fakes import FakePatients
 from plugward.boards.pricing.contract import Pricing
 from plugward.boards.pricing.fakes import FakePricing, a_price
@@ -208,11 +208,11 @@ async def test_a_repeat_takes_over_the_doctors_last_prescription(bench: Bench) -
     clinic, orders = asked(bench)
     await clinic.sign(HIS_VISIT, NoteText())
     await bench.client(Clinic).open(HER_VISIT)
-    bench.fake(FakePatients).people[SHEN] = (
-        bench.fake(FakePatients).people[SHEN].replace(person=ZHOU)
-    )  # the same person under another number
+    await bench.receive(
+        PatientMerged(patient=SHEN, into=ZHOU, ids=(ZHOU, SHEN), reason="同一人", author="steward")
+    )
 
-    offer = await basket.offer_repeat(VIEWER, HER_VISIT, clinic, bench.client(Patients), orders)
+    offer = await basket.offer_repeat(VIEWER, HER_VISIT, clinic, orders)
     group = offer.values["group"]
     assert [line.item for line in group.lines] == ["D0034"]
     act = new_id()
@@ -224,7 +224,7 @@ async def test_a_repeat_takes_over_the_doctors_last_prescription(bench: Bench) -
 
 async def test_without_an_earlier_prescription_the_offer_says_so(bench: Bench) -> None:
     clinic, orders = asked(bench)
-    offer = await basket.offer_repeat(VIEWER, HIS_VISIT, clinic, bench.client(Patients), orders)
+    offer = await basket.offer_repeat(VIEWER, HIS_VISIT, clinic, orders)
     assert offer.values["group"] is None
 
 
@@ -331,8 +331,8 @@ def panels(bench: Bench) -> dict[str, Any]:
         "tests": basket.tests(HIS_VISIT, orders),
         "total": signing.total(HIS_VISIT, VIEWER, orders, pricing),
         "timeline": context.timeline(HIS_VISIT, clinic, patients),
-        "medicines": context.medicines(HIS_VISIT, clinic, patients, orders),
-        "trend": context.trend(HIS_VISIT, clinic, patients, records),
+        "medicines": context.medicines(HIS_VISIT, clinic, orders),
+        "trend": context.trend(HIS_VISIT, clinic, records),
         "workstation": workstation.visit(HIS_VISIT, clinic),
     }
 
