@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 
 from plugward.kernel.manifest import ManifestError
+from plugward.kernel.refusals import Fault, Refusal, Unavailable
 from plugward.kernel.store.migrations import MigrationFailed
 from plugward.rack.embedded import Embedded
 from plugward.rack.folder import DataFolder, FolderError
@@ -45,6 +46,12 @@ def up(*, data: Path, host: str, port: int, mllp_port: int, demo: bool, speed: f
         return asyncio.run(_serve(folder, options, console))
     except (FolderError, ManifestError, MigrationFailed) as error:
         console.print(str(error), markup=False)
+        return REFUSED
+    except (Refusal, Unavailable, Fault) as error:
+        console.print(
+            f"The hospital could not be opened: {error}. Run 'plugward audit --data {data}' and "
+            f"look at the log; an empty folder (--data) always works.", markup=False,
+        )
         return REFUSED
     finally:
         folder.close()

@@ -227,6 +227,8 @@ class _Seed:
                 )
             )
         with acting_as(doctor, request=self.ids.new()):
+            await encounters.start(encounter, self._main.id, self._main.name)
+        with acting_as(doctor, request=self.ids.new()):
             await runtime.client(Records).sign(self._note(encounter, patient))
         with acting_as(doctor, request=self.ids.new()):
             await orders.sign(self._group(encounter, patient, drugs))

@@ -18,12 +18,12 @@ _TITLES = ("主治医师", "主治医师", "副主任医师", "主任医师")
 
 
 def demo_members() -> tuple[Member, ...]:
-    """Everybody who has a log-in in the demo, once a campus."""
+    """Everybody who has a log-in in the demo, once a campus; a doctor has clinic at one of them."""
     doctors = 0
     found = []
     for person in DEMO_STAFF:
         doctors += person.role == "doctor"
-        for campus in person.campuses:
+        for campus in person.campuses[:1] if person.role == "doctor" else person.campuses:
             found.append(
                 Member(
                     id=person.id,
