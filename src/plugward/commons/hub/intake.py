@@ -47,6 +47,10 @@ class NotGranted(Hl7Error):
     """A sender that may not send this: answered AR, and audited."""
 
 
+class NotNow(Hl7Error):
+    """A message nobody takes at the moment, though its sender may send it: answered AE."""
+
+
 Decide = Callable[[Message, Peer], Plan]
 """Where a message goes; refuses by ``Hl7Error``. Does not wait for anything."""
 Denied = Callable[[Peer, NotGranted, str], Awaitable[None]]
@@ -88,6 +92,8 @@ class Intake:
         try:
             message.check()
             plan = self._decide(message, peer)
+        except NotNow as error:
+            return await self._refused(message, peer, error, id_, code=Acknowledgement.ERROR)
         except Hl7Error as error:
             return await self._refused(message, peer, error, id_)
         return await self._accept(message, peer, plan, id_)

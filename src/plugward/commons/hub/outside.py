@@ -17,7 +17,7 @@ ANSWER_S_MAX = 20.0
 class Connector(Protocol):
     """Speaks one service's own protocol: JSON in, JSON out, or ``OSError``/``TimeoutError``."""
 
-    async def __call__(self, body: bytes) -> bytes: ...
+    async def __call__(self, body: bytes, /) -> bytes: ...
 
 
 class HubOutside:

@@ -1,5 +1,6 @@
 """What the hub does. Each public method is one step of an integration engineer's work."""
 
+import ipaddress
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from plugward.kernel.board import Board
 from plugward.kernel.envelope import current_call
 from plugward.kernel.events.declare import Reaction
 from plugward.kernel.interop import Outbound
+from plugward.kernel.manifest import ManifestError
 from plugward.kernel.refusals import Unavailable
 from plugward.kernel.runtime import Runtime
 from plugward.kit.ids import derive, new_id
@@ -32,7 +34,7 @@ from .contract import (
     SystemStatus,
 )
 from .hl7 import ErrorCode, Hl7Error, Message, parse, parse_path, read_answer
-from .intake import Intake, NotGranted, Plan, control_id_of, kind_of
+from .intake import Intake, NotGranted, NotNow, Plan, control_id_of, kind_of
 from .lanes import Destination, Failed, Lanes, Retry
 from .ledger import Arrival, Delivery, Lane, LedgerFailed, LocalLedger, Outcome
 from .ledger_tables import State
@@ -64,13 +66,21 @@ class HubService(Hub):
 
     # ── life ────────────────────────────────────────────────────────────────────────────────
     async def started(self) -> None:
-        """Open the ledger, deliver what waits, listen. Where boards are only looked at: not."""
-        if not self._runtime.reacting:
-            return
+        """Open the ledger; deliver what waits and listen, unless boards are only looked at."""
         self._ledger = LocalLedger(self._folder() / "ledger.sqlite", self._clock.now)
         await self._ledger.start()
         self._lanes = Lanes(self._ledger, self._clock)
         self._catalogue.fill(await self.store.read(_all_systems))
+        self._runtime.outside = self._outside
+        if self._may_listen():
+            self._check_listener()
+            await self._open()
+
+    def _may_listen(self) -> bool:
+        wish = str(self._settings["listen"])
+        return wish == "always" or (wish == "auto" and self._runtime.reacting)
+
+    async def _open(self) -> None:
         workers = int(self._settings["parallel"])
         self._lanes.add(Destination(BOARDS, self._apply, parallel=workers, lanes_per_run=1))
         for system in self._catalogue.all():
@@ -88,13 +98,18 @@ class HubService(Hub):
         self.port = await self._server.start(
             str(self._settings["host"]), int(self._settings["mllp_port"])
         )
-        self._runtime.outside = self._outside
+
+    def _check_listener(self) -> None:
+        """SEC-HUB-02: MLLP has no authentication; off this machine it needs a stated reason."""
+        host = str(self._settings["host"])
+        if not _is_loopback(host) and not str(self._settings["plain_reason"]).strip():
+            problem = f"plain MLLP on {host} needs a reason in the setting hub.plain_reason"
+            raise ManifestError("hub", [problem])
 
     async def stopping(self) -> None:
         """Answer what is under way, finish deliveries, close the ledger."""
-        if not self.port:
-            return
-        await self._server.stop()
+        if self.port:
+            await self._server.stop()
         await self._lanes.stop()
         for client in self._clients.values():
             await client.close()
@@ -195,11 +210,12 @@ class HubService(Hub):
         kind = kind_of(message)
         routes = self._routes.inbound(kind)
         if not routes:
-            raise Hl7Error(
-                "nobody here takes this message",
+            # Granted, so it is meant to be taken: its board is out for the moment.
+            raise NotNow(
+                "no board takes this message now",
                 code=ErrorCode.UNSUPPORTED_EVENT_CODE,
                 at=parse_path("MSH-9.2"),
-                shown="本平台不处理此类消息",
+                shown="目前没有业务板处理此类消息，请稍后重发",
             )
         return Plan([Lane(BOARDS, message[routes[0].key] or kind)], waits_for=BOARDS)
 
@@ -322,6 +338,13 @@ class HubService(Hub):
 
 def _all_systems(read: Reading) -> tuple[System, ...]:
     return read.find(systems, System, limit=SYSTEMS_MAX, order_by="code")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _shown(body: bytes) -> str:

@@ -1,0 +1,190 @@
+"""The hub as a board: systems, letters and calls to the outside, on both transports."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from plugward.commons.hub.board import board
+from plugward.commons.hub.contract import (
+    Hub,
+    LetterNotFound,
+    LetterState,
+    MessageNotFound,
+    ReasonNeeded,
+    System,
+    SystemConfigured,
+    SystemInvalid,
+)
+from plugward.commons.hub.hl7 import parse
+from plugward.commons.hub.mllp import MllpClient
+from plugward.commons.hub.service import HubService
+from plugward.kernel import Message, Unavailable
+from plugward.kernel.envelope import Call, Envelope, calling
+from plugward.kernel.manifest import ManifestError
+from plugward.kernel.testing import TRANSPORTS, Bench
+from plugward.kit.ids import new_id
+from plugward.vocabulary import CampusCode
+
+REG = System(
+    code="REG-C1",
+    name="挂号（模拟）",
+    campus=CampusCode("C1"),
+    application="REG",
+    facility="C1",
+    may_send=("ADT^A28",),
+)
+A28 = (
+    "MSH|^~\\&|REG|C1|HUB|C1|20260302080010||ADT^A28^ADT_A05|1|P|2.5.1||||||UNICODE UTF-8\r"
+    "PID|1||P1^^^C1^PI||张示例||19900101|M\r"
+).encode()
+
+
+class Charge(Message):
+    """What a board asks of the simulated payment channel."""
+
+    action: str
+    serial: str
+    amount: int
+    original: str = ""
+
+
+class Charged(Message):
+    """What it wants to know of the answer."""
+
+    serial: str
+    outcome: str
+
+
+CHARGE = Charge(action="charge", serial="S1", amount=1250)
+
+
+@pytest.fixture(params=TRANSPORTS)
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    made = Bench(
+        board,
+        transport=request.param,
+        now="2026-03-02 08:00",
+        settings={"mllp_port": 0, "listen": "always"},
+    )
+    yield made
+    await made.stop()
+
+
+def service_of(bench: Bench) -> HubService:
+    service = bench.service
+    assert isinstance(service, HubService)
+    return service
+
+
+async def test_a_configured_system_is_known_with_its_grants(bench: Bench) -> None:
+    """登记一个院外系统：授权、状态可查。"""
+    hub = bench.client(Hub)
+    assert await hub.configure(REG) == REG
+    [configured] = bench.published(SystemConfigured)
+    assert configured.system == REG
+    [status] = await hub.systems()
+    assert (status.system, status.received, status.waiting, status.dead) == (REG, 0, 0, 0)
+    await hub.configure(REG.replace(name="挂号二"))
+    [status] = await hub.systems()
+    assert status.system.name == "挂号二"
+
+
+async def test_a_configuration_sent_twice_happens_once(bench: Bench) -> None:
+    hub, id_ = bench.client(Hub), new_id()
+    for _ in range(2):
+        with bench.request(id_):
+            await hub.configure(REG)
+    assert len(bench.published(SystemConfigured)) == 1
+
+
+async def test_the_systems_page_asks_the_database_nothing_however_many_there_are(
+    bench: Bench,
+) -> None:
+    hub = bench.client(Hub)
+    for number in range(30):
+        await hub.configure(REG.replace(code=f"S{number}", application=f"APP{number}"))
+    with bench.queries(at_most=0):
+        assert len(await hub.systems()) == 30
+
+
+async def test_two_systems_cannot_have_one_name_on_the_wire(bench: Bench) -> None:
+    hub = bench.client(Hub)
+    await hub.configure(REG)
+    with pytest.raises(SystemInvalid):
+        await hub.configure(REG.replace(code="OTHER"))
+
+
+async def test_a_granted_message_that_no_board_takes_is_asked_for_again(bench: Bench) -> None:
+    """授权了但目前没有业务板处理：AE，请稍后重发；原文留存。"""
+    await bench.client(Hub).configure(REG)
+    client = MllpClient("127.0.0.1", service_of(bench).port)
+    answer = parse(await client.send(A28))
+    assert (answer["MSA-1"], answer["MSA-2"], answer["ERR-3"]) == ("AE", "1", "201")
+    await client.close()
+
+
+async def test_what_is_not_there_cannot_be_opened_or_replayed(bench: Bench) -> None:
+    hub = bench.client(Hub)
+    assert await hub.letters(LetterState.DEAD) == ()
+    with pytest.raises(MessageNotFound):
+        await hub.open_message(1, "核对")
+    with pytest.raises(LetterNotFound):
+        await hub.replay(1, "LIS", "P1", "重投")
+    with pytest.raises(ReasonNeeded):
+        await hub.open_message(1, " ")
+    with pytest.raises(ReasonNeeded):
+        await hub.replay(1, "LIS", "P1", "")
+
+
+async def test_sec_hub_02_plain_mllp_beyond_this_machine_needs_a_reason() -> None:
+    """SEC-HUB-02: 非本机的明文 MLLP 须写明理由，否则拒绝启动。"""
+    settings = {"mllp_port": 0, "listen": "always", "host": "0.0.0.0"}  # noqa: S104 - what is refused here
+    with pytest.raises(ManifestError, match="needs a reason"):
+        await Bench(board, settings=settings).ready()
+    reasoned = Bench(board, settings={**settings, "plain_reason": "own VLAN until TLS"})
+    await reasoned.ready()
+    assert service_of(reasoned).port
+    await reasoned.stop()
+
+
+# ── calls to the outside ────────────────────────────────────────────────────────────────────
+
+
+async def test_a_call_to_a_service_that_is_not_there_is_unplugged(bench: Bench) -> None:
+    await bench.ready()
+    with pytest.raises(Unavailable, match="unplugged"):
+        await bench.runtime.outside.send("payment-channel", CHARGE, Charged)
+
+
+async def test_an_answer_nobody_understands_and_a_broken_line_are_unknown(bench: Bench) -> None:
+    await bench.ready()
+
+    async def garbage(_body: bytes) -> bytes:
+        return b"<html>502</html>"
+
+    async def broken(_body: bytes) -> bytes:
+        raise ConnectionResetError
+
+    for connector, reason in ((garbage, "answer"), (broken, "link")):
+        service_of(bench).connect("payment-channel", connector)
+        with pytest.raises(Unavailable, match=reason):
+            await bench.runtime.outside.send("payment-channel", CHARGE, Charged)
+    meter = bench.runtime.meters.by_operation["hub.send.payment-channel"]
+    assert meter.outcomes == {"unavailable": 2}
+
+
+async def test_a_slow_service_is_left_when_the_caller_has_no_time_left(bench: Bench) -> None:
+    await bench.ready()
+
+    async def slow(_body: bytes) -> bytes:
+        await asyncio.sleep(60)
+        return b""
+
+    service_of(bench).connect("payment-channel", slow)
+    call = Call(
+        Envelope(request=new_id(), actor=bench.actor, campus="C1", trace="t"),
+        deadline=asyncio.get_running_loop().time() + 0.05,
+    )
+    with calling(call), pytest.raises(Unavailable, match="time-out"):
+        await bench.runtime.outside.send("payment-channel", CHARGE, Charged)
