@@ -13,7 +13,7 @@ from .door import Visit
 from .guard import csrf_token
 from .rendering import Scene, js_words
 from .table import Route, Table
-from .words import CHINESE, Words
+from .words import CHINESE, Words, fill
 
 WORD_ZH_MAX, WORD_EN_MAX = 4, 9  # what fits under an icon
 RAIL_MAX = 6  # boards in the rail, the home page not counted
@@ -88,8 +88,8 @@ class Framer:
             "key_data": [key_data(key) for key in keys],
             "commands": _commands(entries, scene.language, table),
             "said": said,
-            "state_line": "",
-            "state_bad": False,
+            "state_line": _state_line(table, scene) if path == "/" else "",
+            "state_bad": bool(table.stranded),
             "find_href": _find_href(table, viewer),
             "campus_name": self.name(viewer.campus, scene.language),
             "department_name": viewer.workplace or self.name(viewer.department, scene.language),
@@ -220,6 +220,14 @@ def _commands(entries: Sequence[Route], language: str, table: Table) -> list[Com
             if "{" not in route.page.path
         ),
     ]
+
+
+def _state_line(table: Table, scene: Scene) -> str:
+    """How the boards are, in one line."""
+    stranded = len(table.stranded)
+    word = "home_state_bad" if stranded else "home_state_ok"
+    values = {"up": len(table.plugged) - stranded, "down": stranded}
+    return fill(table.words.say(word, scene.language), values)
 
 
 def _find_href(table: Table, viewer: Viewer) -> str:

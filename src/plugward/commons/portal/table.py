@@ -1,11 +1,13 @@
 """Table 页面表: every page of every plugged board, swapped in one assignment when that changes."""
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from plugward.kernel.contracts import Contract, Operation
+from plugward.kernel.manifest import Away
 from plugward.kernel.pages import Page, Place
 from plugward.kernel.runtime import Plugged, Runtime
 
@@ -55,6 +57,16 @@ class Table:
         for route in sorted(self.routes, key=lambda r: r.page.order):
             if route.page.place is Place.SLOT:
                 self.slots[route.page.slot] = (*self.slots.get(route.page.slot, ()), route.page)
+
+    @cached_property
+    def stranded(self) -> tuple[str, ...]:
+        """Boards that cannot work because a board they cannot do without is not plugged in."""
+        return tuple(
+            name
+            for name, part in self.plugged.items()
+            for needed, need in part.board.manifest.needs.items()
+            if need.away is Away.REQUIRED and needed not in self.plugged
+        )
 
     def is_of(self, runtime: Runtime) -> bool:
         """Whether the same boards are still plugged in."""
