@@ -1,0 +1,184 @@
+"""A whole hospital after a short day, for looking at it from outside."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.journeys.house import PaymentChannel
+from tests.security.samples import Pool, walk
+
+from plugward.kernel.auditlog import AuditLog
+from plugward.kernel.board import Board
+from plugward.kernel.clock import ManualClock
+from plugward.kernel.codec import from_json
+from plugward.kernel.contracts import Operation
+from plugward.kernel.envelope import Actor, ActorKind, acting_as
+from plugward.kernel.events.feed import read_frames
+from plugward.kernel.message import tag_of
+from plugward.kernel.refusals import Fault, Refusal, Unavailable
+from plugward.kernel.runtime import Runtime
+from plugward.kernel.store.databases import Databases
+from plugward.kernel.store.frames import Frame
+from plugward.rack.discover import discover
+from plugward.sim.day.run import Day
+
+VISITS = 8
+DAY = "2026-03-02 07:00"
+
+
+class Lines(logging.Handler):
+    """Every line anybody logs, as it would be written."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.setFormatter(logging.Formatter())
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        extras = {k: v for k, v in vars(record).items() if k not in _USUAL}
+        self.lines.append(f"{self.format(record)} {extras}")
+
+
+_USUAL = set(vars(logging.makeLogRecord({})))
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a call ended: ``ok`` or the kind of refusal, and the answer or the refusal's name."""
+
+    kind: str
+    answer: Any
+
+
+class Hospital:
+    """Every board that is installed, on one runtime, with an event loop of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.loop = asyncio.new_event_loop()
+        self.boards: tuple[Board, ...] = discover(frozenset()).boards
+        self.clock = ManualClock(DAY)
+        self.runtime = Runtime(
+            Databases(folder, durable=False),
+            self.clock,
+            AuditLog(folder / "audit.sqlite", self.clock),
+            settings={"hub": {"mllp_port": 0}, "identity": {"demo": True}},
+        )
+        self.log = Lines()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(work)
+
+    async def open(self) -> None:
+        logging.getLogger().addHandler(self.log)
+        logging.getLogger("plugward").setLevel(logging.DEBUG)
+        await self.runtime.start(self.boards)
+        self.runtime.outside = PaymentChannel()
+
+    async def live_a_day(self) -> None:
+        day = Day(self.runtime, self.clock, visits=VISITS, seed=11)
+        await day.run()
+
+    def close(self) -> None:
+        self.run(self.runtime.stop())
+        logging.getLogger().removeHandler(self.log)
+        self.loop.close()
+
+    # ── asking ──────────────────────────────────────────────────────────────────────────────
+    def operations(self) -> list[Operation]:
+        return [
+            operation
+            for board in self.boards
+            if board.contract is not None
+            for operation in board.contract.operations.values()
+        ]
+
+    async def ask(self, operation: Operation, request: Any, actor: Actor) -> Outcome:
+        client: Any = self.runtime.client(self._protocol(operation))
+        arguments = [getattr(request, name) for name in operation.parameters]
+        try:
+            with acting_as(actor):
+                answer = await getattr(client, operation.name)(*arguments)
+        except Refusal as refusal:
+            return Outcome(refusal.kind, refusal.code)
+        except Unavailable as away:
+            return Outcome("unavailable", str(away))
+        except Fault as fault:
+            return Outcome("fault", str(fault))
+        return Outcome("ok", answer)
+
+    def _protocol(self, operation: Operation) -> type:
+        return next(
+            b.contract.protocol for b in self.boards if b.contract and b.name == operation.board
+        )
+
+    # ── what happened ───────────────────────────────────────────────────────────────────────
+    async def frames(self) -> list[Frame]:
+        """Every outbox row of every board."""
+        found: list[Frame] = []
+        for plugged in self.runtime.plugged.values():
+            position = 0
+            while rows := await plugged.store.engine.read(
+                lambda c, t=plugged.store.engine.tables, p=position: read_frames(c, t, p)
+            ):
+                found += rows
+                position = rows[-1].position or 0
+        return found
+
+    async def positions(self) -> dict[str, int]:
+        """How far each board's outbox has come."""
+        return {n: p.feed.last_position for n, p in self.runtime.plugged.items()}
+
+    async def pool(self, campus: str) -> Pool:
+        """What the day's facts at one campus were about."""
+        events = {
+            tag_of(event): event
+            for board in self.boards
+            if board.contract is not None
+            for event in board.contract.events
+        }
+        pool = Pool()
+        for frame in await self.frames():
+            event = events.get(frame.tag)
+            if event is None:
+                continue
+            for found in walk(from_json(frame.body, event), event, frame.campus):
+                if found.campus != campus:
+                    continue
+                if isinstance(found.value, str):
+                    pool.texts.setdefault(found.kind, found.value)
+                else:
+                    pool.ids.setdefault(found.kind, []).append(found.value)
+        return pool
+
+
+def person(campuses: tuple[str, ...], permissions: frozenset[str], name: str = "matrix") -> Actor:
+    return Actor(
+        id=f"staff:{name}", kind=ActorKind.PERSON, permissions=permissions, campuses=campuses
+    )
+
+
+class All(frozenset[str]):
+    """Every permission there is, or every one but a few."""
+
+    def __new__(cls, *but: str) -> "All":
+        made = super().__new__(cls)
+        made.but = frozenset(but)
+        return made
+
+    but: frozenset[str]
+
+    def __contains__(self, item: object) -> bool:
+        return item not in self.but
+
+
+@pytest.fixture(scope="package")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+    hospital = Hospital(tmp_path_factory.mktemp("hospital"))
+    hospital.run(hospital.open())
+    hospital.run(hospital.live_a_day())
+    yield hospital
+    hospital.close()
