@@ -50,6 +50,7 @@ requests = tables.define(
     Index("ix_lab_request_waiting", "campus", "state", "is_urgent", "signed_at"),
     Index("ix_lab_request_encounter", "encounter"),
     Index("ix_lab_request_specimen", "specimen"),
+    Index("ix_lab_request_patient", "patient"),
     scope="campus",
     shard="encounter",
 )

@@ -67,7 +67,6 @@ from ..tables import (
     criticals as critical_table,
 )
 from . import criticals, drawing, reporting, resulting
-from .catalogue import subjects_of
 
 LIST_MAX = 100
 REQUESTS_MAX = 200
@@ -259,7 +258,7 @@ class LabService(Lab):
 
     @reading
     def subjects(self, read: Reading, patients: tuple[PatientId, ...]) -> tuple[Subject, ...]:
-        return tuple(subjects_of(read, patients[:REQUESTS_MAX]).values())
+        return drawing.subjects_seen(read, patients[:REQUESTS_MAX])
 
     # ── critical values ─────────────────────────────────────────────────────────────────────
     @reading
@@ -282,7 +281,7 @@ class LabService(Lab):
 
     @reading
     def has_overdue(self, read: Reading) -> bool:
-        """Whether anything is to be escalated: a look is cheaper than a unit of work for nothing."""
+        """Whether anything is to be escalated: a look costs less than a unit for nothing."""
         return criticals.has_overdue(read, self._settings)
 
     @in_work

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from sqlalchemy import select
+
 from plugward.kernel import Reading, Settings, Work, WrongState
 from plugward.kit.time import hospital_date
-from plugward.vocabulary import CampusCode, EncounterId, OrderLineId, SpecimenId
+from plugward.vocabulary import CampusCode, EncounterId, OrderLineId, PatientId, SpecimenId
 
 from ..contract import (
     Collect,
@@ -21,6 +23,7 @@ from ..contract import (
     SpecimenNotFound,
     SpecimenRejected,
     SpecimenState,
+    Subject,
     WaitingRequest,
 )
 from ..rules import REQUEST_LIFE, SPECIMEN_LIFE, barcode, may_start
@@ -155,6 +158,19 @@ def by_barcode(read: Reading, code: str) -> Specimen:
     if specimen is None:
         raise SpecimenNotFound
     return specimen
+
+
+def subjects_seen(read: Reading, patients: tuple[PatientId, ...]) -> tuple[Subject, ...]:
+    """Who of these has something here that the caller may see. Nobody else's name is told."""
+    if not patients:
+        return ()
+    seen = read.rows(
+        select(requests.c.patient)
+        .where(requests.c.patient.in_(patients), *read.visible(requests))
+        .distinct()
+        .limit(len(patients))
+    )
+    return tuple(subjects_of(read, (row.patient for row in seen)).values())
 
 
 def move_request(

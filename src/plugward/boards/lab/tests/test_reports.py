@@ -594,12 +594,15 @@ async def test_another_campus_sees_and_touches_nothing(ward: Ward, mr_zhou: Pers
     [line] = await ward.order(mr_zhou, SODIUM)
     report = await ward.report(mr_zhou, POTASSIUM, "7.1")
     [critical] = await ward.lab.critical_values(C1)
+    [subject] = await ward.lab.subjects((mr_zhou.id,))
+    assert subject.name == "周建民"
     with ward.bench.acting(campuses=("C2",)):
         assert await ward.lab.waiting(C1) == ()
         assert await ward.lab.worklist(C1, SpecimenState.REPORTED) == ()
         assert await ward.lab.reports_of((mr_zhou.id,)) == ()
         assert await ward.lab.critical_values(C1) == ()
         assert await ward.lab.waiting(C2) == ()
+        assert await ward.lab.subjects((mr_zhou.id,)) == ()
         for refused in (
             (ReportNotFound, ward.lab.report(report.id)),
             (ReportNotFound, ward.lab.withdraw(report.id, WithdrawReason.WRONG_RESULT)),
