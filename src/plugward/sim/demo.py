@@ -64,6 +64,7 @@ from .cast import Cast, Ids, Member
 from .clinics import ROUND_THE_CLOCK, sessions_of
 from .day.slow import SlowDay
 from .foundation import lay_foundation, planner
+from .outside.demo import connect_systems
 from .people import Person, id_card, make_person
 from .progress import Steps
 from .staff import demo_members
@@ -100,6 +101,7 @@ _REGULARS: tuple[tuple[str, str, str, str, tuple[Drug, ...]], ...] = (
 async def seed(runtime: Runtime, steps: Steps) -> None:
     """Fill an empty hospital; on a filled one only today's clinics are added."""
     demo = _Seed(runtime)
+    await connect_systems(runtime)
     step = steps.begin("catalogues and stock 目录与库存", 1)
     await lay_foundation(runtime, demo.cast, demo.ids, packs=PACKS)
     steps.advance(step)

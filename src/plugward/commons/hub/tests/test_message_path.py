@@ -30,6 +30,7 @@ from plugward.commons.hub.mllp import Peer
 from plugward.kernel.clock import ManualClock
 from plugward.kit.ids import new_id
 
+KEEP = Plan()
 PEER = Peer("main", "10.1.2.3", 40000)
 
 
@@ -43,7 +44,7 @@ def adt(control_id: str = "7", patient: str = "P1", name: str = "张示例") -> 
 class Node:
     """The message path of one hub node."""
 
-    def __init__(self, folder: Path, plan: Plan = Plan()) -> None:  # noqa: B008 - immutable
+    def __init__(self, folder: Path, plan: Plan) -> None:
         self.clock = ManualClock("2026-03-02 08:00")
         self.ledger = LocalLedger(folder / "hub.sqlite", self.clock.now)
         self.lanes = Lanes(self.ledger, self.clock)
@@ -72,7 +73,7 @@ class Node:
 
 
 @asynccontextmanager
-async def running(folder: Path, plan: Plan = Plan()) -> AsyncIterator[Node]:  # noqa: B008
+async def running(folder: Path, plan: Plan = KEEP) -> AsyncIterator[Node]:
     node = Node(folder, plan)
     await node.ledger.start()
     try:
@@ -119,9 +120,9 @@ async def test_a_full_disk_is_an_error_to_the_sender_and_never_an_aa(tmp_path: P
 async def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys, pathlib\n"
-        "from plugward.commons.hub.tests.test_message_path import Node, adt, PEER\n"
+        "from plugward.commons.hub.tests.test_message_path import KEEP, Node, adt, PEER\n"
         "async def main():\n"
-        "    node = Node(pathlib.Path(sys.argv[1])); await node.ledger.start()\n"
+        "    node = Node(pathlib.Path(sys.argv[1]), KEEP); await node.ledger.start()\n"
         "    for n in range(100000):\n"
         "        await node.intake.handle(adt(str(n)), PEER)\n"
         "        print(n, flush=True)\n"
