@@ -182,7 +182,7 @@ class Bench:
         if not self._started:
             self._started = True
             for fake in self._fakes:
-                self._attach(fake)
+                self.attach(fake)
             await self.runtime.start([self.board])
             plugged = self.runtime.plugged[self.board.name]
             plugged.store.engine.listen(self._hear)
@@ -193,9 +193,9 @@ class Bench:
         self._published.extend(frames)
         self.runtime.plugged[self.board.name].feed.committed(frames)
 
-    def _attach(self, fake: Any) -> None:
-        protocol = next(c for c in type(fake).__mro__ if "__contract__" in vars(c))
-        contract = contract_of(protocol)
+    def attach(self, fake: Any) -> None:
+        """Plug a fake in (again): what it stands for answers from now on."""
+        contract = _contract_of(type(fake))
 
         async def never_done(call: Call) -> None:
             del call
@@ -210,6 +210,10 @@ class Bench:
                 find_done=never_done,
             ),
         )
+
+    def detach(self, kind: type[Any]) -> None:
+        """Unplug the fake of this class: from now on its contract is unavailable."""
+        self.runtime.dispatcher.detach(_contract_of(kind).name)
 
     def _consumer(self, plugged: Plugged) -> Consumer:
         return Consumer(
@@ -269,6 +273,11 @@ class _BenchClient:
                 await self._bench.settle()
 
         return call
+
+
+def _contract_of(kind: type[Any]) -> Contract:
+    """The contract that a fake class keeps."""
+    return contract_of(next(c for c in kind.__mro__ if "__contract__" in vars(c)))
 
 
 async def close_benches() -> None:
