@@ -41,10 +41,6 @@ class KeyNotUsable(Invalid):
     """草稿密钥长度不对。"""
 
 
-class PasswordsDiffer(Invalid):
-    """两次输入的新密码不一致。"""
-
-
 @contract("portal")
 class Portal(Protocol):
     """The portal's own few operations."""
@@ -56,7 +52,8 @@ class Portal(Protocol):
 
     @command(permission="portal.use", audited=False)
     async def keep_draft_key(self, candidate: bytes) -> bytes:
-        """Keep ``candidate`` as the caller's key unless there is one; answers what holds."""
+        """Keep ``candidate`` as the caller's key unless there is one; answers what holds.
+        Refuses with ``KeyNotUsable``."""
         ...
 
     @query(permission="portal.replay", audited=False)

@@ -16,7 +16,6 @@ from plugward.commons.identity.contract import (
 )
 from plugward.kernel.refusals import BadRequest, Refusal
 
-from .contract import PasswordsDiffer
 from .door import LANGUAGE, PLACE, Chosen, Doors, Visit, new_reference
 from .frame import Framer
 from .guard import check_csrf
@@ -30,7 +29,6 @@ _ANSWERED = (
     NoWorkHere,
     DemoOnlyHere,
     WeakPassword,
-    PasswordsDiffer,
     BadRequest,
 )
 YEAR_S = 365 * 86_400
@@ -130,6 +128,9 @@ class SigningIn:
         except HttpError:
             problem = say("login_expired", visit.language)
             return await self._page(table, request, visit, to, status=403, problem=problem)
+        if request.path == "/activate" and one(form, "password") != one(form, "again"):
+            problem = say("passwords_differ", visit.language)
+            return await self._page(table, request, visit, to, status=422, problem=problem)
         place = Chosen(one(form, "campus")[:16], one(form, "workplace")[:80])
         try:
             token = await self._session(request, visit, form, place)
@@ -148,8 +149,6 @@ class SigningIn:
         """The reference of the new session, by the way that was chosen."""
         staff, password = one(form, "staff")[:40], one(form, "password")[:200]
         if request.path == "/activate":
-            if password != one(form, "again")[:200]:
-                raise PasswordsDiffer
             return await self._doors.activate(
                 request, visit, staff_no=staff, code=one(form, "code")[:200], password=password
             )

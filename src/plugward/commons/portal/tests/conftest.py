@@ -18,6 +18,7 @@ from plugward.commons.portal.guard import LOOPBACK_NAMES
 from plugward.commons.portal.tests.specimen.board import board as specimen_board
 from plugward.kernel.auditlog import AuditLog
 from plugward.kernel.clock import ManualClock
+from plugward.kernel.dispatch import Transport
 from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.databases import MEMORY, Databases
 from plugward.kit.ids import new_id
@@ -197,12 +198,19 @@ async def open_portal() -> AsyncIterator[Open]:
     """Open portals with chosen settings."""
     running: list[Portal] = []
 
-    async def open_one(*, https: bool = False, demo: bool = True, **settings: Any) -> Portal:
+    async def open_one(
+        *,
+        https: bool = False,
+        demo: bool = True,
+        transport: Transport = Transport.STRICT,
+        **settings: Any,
+    ) -> Portal:
         clock = ManualClock("2026-03-02 08:00")
         runtime = Runtime(
             Databases(MEMORY),
             clock,
             AuditLog(None, clock),
+            transport=transport,
             settings={"identity": {"demo": demo}, "portal": settings},
         )
         await runtime.start([identity_board, portal_board, specimen_board])

@@ -2,10 +2,20 @@
 
 from uuid import UUID
 
+import pytest
+
+from plugward.kernel.testing import TRANSPORTS
 from plugward.kit.ids import new_id
 
-from .conftest import ADMINISTRATOR, Browser, Portal
+from .conftest import ADMINISTRATOR, Browser, Open, Portal
 from .specimen.service import SpecimenService
+
+
+@pytest.fixture(params=TRANSPORTS)
+async def portal(open_portal: Open, request: pytest.FixtureRequest) -> Portal:
+    """The portal over both ways a call may go."""
+    found: Portal = await open_portal(transport=request.param)
+    return found
 
 
 def archive_of(portal: Portal) -> SpecimenService:
