@@ -151,6 +151,11 @@ class House:
         self.cast = Cast(self.runtime, self.ids)
         self.members = demo_members()
 
+    async def start(self) -> None:
+        """Plug the boards in; what is in their stores stays."""
+        await self.runtime.start(self.boards.values())
+        await self.quiet()
+
     async def open(self, packs: int = 400) -> None:
         """Catalogues, stock and today's clinics are there."""
         await self.runtime.start(self.boards.values())
