@@ -1,6 +1,7 @@
 """Rendering 渲染: templates of boards and portal, in the viewer's language, always escaped."""
 
 import json
+import re
 from contextvars import ContextVar
 from datetime import date, datetime
 from decimal import Decimal
@@ -31,6 +32,7 @@ from .words import CHINESE, Words, fill, own_catalogue
 HERE = Path(__file__).parent
 MINUTE_S = 60
 SMALL = 2  # below two years an age is told in months, below two months in days
+_ATTRIBUTE = re.compile(r"[a-z][a-z0-9-]*")
 STATIC = HERE / "static"
 
 
@@ -278,12 +280,25 @@ def short(value: UUID | str | None) -> str:
     return str(value).replace("-", "")[-6:].upper() if value else "—"
 
 
+def attributes(values: dict[str, Any]) -> Markup:
+    """Attributes of an element. A dict becomes JSON; None and False leave the attribute out."""
+    made = Markup("")
+    for name, value in values.items():
+        if value is None or value is False:
+            continue
+        assert _ATTRIBUTE.fullmatch(name), name
+        shown = json.dumps(value, default=str) if isinstance(value, dict | list) else value
+        made += Markup(' {}="{}"').format(name, "" if value is True else shown)
+    return made
+
+
 def sse_trigger(topic: str) -> str:
     return f"sse:{topic}"
 
 
 FILTERS: dict[str, Any] = {
     "ago": ago,
+    "attributes": attributes,
     "age": age,
     "clock": clock,
     "date": full_date,

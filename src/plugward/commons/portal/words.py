@@ -1,6 +1,7 @@
 """Words 文案: every sentence the portal shows, from the catalogues of the boards and its own."""
 
 import inspect
+import re
 import tomllib
 from collections.abc import Iterable
 from enum import Enum
@@ -14,6 +15,7 @@ from plugward.kernel.refusals import Refusal
 CHINESE = "zh-CN"
 ENGLISH = "en"
 LANGUAGES = (CHINESE, ENGLISH)
+_FIELD = re.compile(r"\{(\w+)\}")
 _FOLDER = Path(__file__).parent / "strings"
 
 
@@ -69,6 +71,6 @@ class Words:
 
 def fill(sentence: str, values: dict[str, Any]) -> str:
     """Put values into ``{field}``s. Nothing else in the sentence is interpreted."""
-    for name, value in values.items():
-        sentence = sentence.replace("{" + name + "}", str(value))
-    return sentence
+    return _FIELD.sub(
+        lambda found: str(values[found[1]]) if found[1] in values else found[0], sentence
+    )
