@@ -347,7 +347,8 @@ class Work(Reading):
                 row.key: row.version for row in self._execute(bumps.statement, bumps.of(ordered))
             }
         one = statements.bump(table, "key", "version", dialect).statement
-        self._execute(one, [{"k": key, "first": step, "step": step} for key, step in ordered])
+        for key, step in ordered:  # the driver cannot bind behind ON DUPLICATE KEY in a batch
+            self._execute(one, {"k": key, "first": step, "step": step})
         found = select(table.c.key, table.c.version).where(table.c.key.in_(list(counts)))
         return {row.key: row.version for row in self._execute(found)}
 
