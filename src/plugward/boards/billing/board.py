@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, proofs, reactions, sagas
+from . import facts, pages, proofs, reactions, sagas
 from .contract import Billing
 from .service import BillingService
 from .tables import tables
@@ -27,6 +27,21 @@ board = Board(
     ],
     jobs=[reactions.end_unpaid_bills, reactions.refund_by_itself],
     sagas=[sagas.CHARGE, sagas.REFUND, sagas.UNDO],
+    pages=[
+        pages.cashier,
+        pages.pay,
+        pages.void,
+        pages.receipt,
+        pages.replace_receipt,
+        pages.refunds,
+        pages.refund,
+        pages.unresolved,
+        pages.ask,
+        pages.reverse,
+        pages.day,
+        pages.close_day,
+    ],
+    home=[pages.billing_home],
     facts=[facts.settled_line, facts.settled_leg, facts.refunded_line, facts.refunded_leg],
     proofs=[
         proofs.bills_add_up,

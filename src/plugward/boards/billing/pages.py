@@ -1,0 +1,438 @@
+"""The pages of billing: the cashier's counter, refunds, unresolved money, the day's closing."""
+
+from decimal import InvalidOperation
+
+from plugward.boards.patients.contract import Patients, PatientSummary, SearchTooShort
+from plugward.kernel import Invalid, Message, Plain, Secret, Unavailable
+from plugward.kernel.pages import (
+    Go,
+    Home,
+    Key,
+    Place,
+    Stat,
+    TodoItem,
+    View,
+    Viewer,
+    action,
+    home,
+    page,
+    view,
+)
+from plugward.kit.message import Identifying
+from plugward.kit.money import ZERO, Money
+from plugward.vocabulary import BillId, CampusCode, ChargeId, EncounterId, PatientId
+
+from .contract import (
+    Account,
+    AccountLine,
+    AskRefund,
+    Bill,
+    Billing,
+    BillSheet,
+    BillState,
+    Channel,
+    CloseId,
+    LegId,
+    LineState,
+    OpenBill,
+    Pay,
+    RefundId,
+    RefundPart,
+)
+
+COUNTER, REFUNDS = "/billing/cashier", "/billing/refunds"
+WAITING_MAX, LIST_MAX = 30, 50
+
+
+class Document(Message):
+    """Lines that were ordered together: what the patient calls one paper."""
+
+    id: Plain
+    lines: tuple[AccountLine, ...]
+    amount: Money
+    is_chosen: bool
+
+    @property
+    def first(self) -> AccountLine:
+        return self.lines[0]
+
+
+class Due(Message):
+    """The figures of the panel on the right."""
+
+    total: Money
+    fund: Money
+    supplement: Money
+    self_pay: Money
+    outstanding: Money
+
+
+class CounterQuery(Message):
+    """What the address of the counter may say. ``doc`` counts once somebody chose by hand."""
+
+    encounter: EncounterId | None = None
+    patient: PatientId | None = None
+    q: Identifying = ""
+    doc: tuple[Plain, ...] = ()
+    by_hand: bool = False
+
+
+class PayForm(Message):
+    """What the counter's form holds. Without charges the bill is open already."""
+
+    encounter: EncounterId
+    bill: BillId
+    leg: LegId
+    channel: Channel
+    charge: tuple[ChargeId, ...] = ()
+    code: Secret = ""
+    amount: Plain = ""
+
+
+class RefundForm(Message):
+    """One row a line: which charge, and how many units (0 leaves it)."""
+
+    refund: RefundId
+    bill: BillId
+    charge: tuple[ChargeId, ...]
+    units: tuple[int, ...]
+    reason: Plain
+
+
+class AmountUnreadable(Invalid):
+    """金额不是有效数字，请以元填写，最多两位小数。"""
+
+
+# ── the counter ─────────────────────────────────────────────────────────────────────────────
+@page(
+    COUNTER,
+    title="门诊收费",
+    title_en="Cashier",
+    permission="billing.settle",
+    place=Place.RAIL,
+    icon="banknote",
+    order=200,
+    keys=(
+        Key("F2", "读卡 / 找患者", "Card or patient", "#who"),
+        Key("Space", "选中单据", "Choose", "#documents input"),
+        Key("Ctrl+A", "全选", "Choose all", "#choose-all"),
+        Key("F7", "医保预结算", "Insurance preview", "#presettle"),
+        Key("F3", "扫码付", "Scan to pay", "#pay-phone"),
+        Key("F4", "现金", "Cash", "#pay-cash"),
+        Key("F8", "银行卡", "Card", "#pay-card"),
+        Key("F9", "确认收款", "Settle", "#take"),
+        Key("F10", "补打票据", "Receipt", "#receipt"),
+    ),
+)
+async def cashier(
+    asked: CounterQuery, viewer: Viewer, billing: Billing, patients: Patients
+) -> View:
+    """One patient's papers on the left, their lines in the middle, the money on the right."""
+    campus = CampusCode(viewer.campus)
+    hits, note = await _find(patients, asked.q)
+    patient = hits[0].id if len(hits) == 1 else asked.patient
+    accounts = await _accounts(billing, patients, asked.encounter, patient)
+    account = _chosen(accounts, asked.encounter)
+    if account is None:
+        waiting = await billing.waiting(campus, WAITING_MAX)
+        return view("cashier.html", account=None, waiting=waiting, hits=hits, note=note, q=asked.q)
+    return await _counter(billing, account, accounts, asked.doc if asked.by_hand else None)
+
+
+async def _counter(
+    billing: Billing, account: Account, accounts: tuple[Account, ...], doc: tuple[str, ...] | None
+) -> View:
+    opened = next((b for b in account.bills if b.state is BillState.OPEN), None)
+    sheet = await billing.bill(opened.id) if opened else None
+    documents = () if sheet else documents_of(account.lines, doc)
+    chosen = (
+        sheet.lines
+        if sheet
+        else tuple(line for document in documents if document.is_chosen for line in document.lines)
+    )
+    settled = [bill for bill in account.bills if bill.state is BillState.SETTLED]
+    undecided = (
+        next((leg for leg in sheet.legs if leg.id == sheet.bill.undecided), None) if sheet else None
+    )
+    return view(
+        "cashier.html",
+        account=account,
+        others=[other for other in accounts if other.encounter != account.encounter],
+        documents=documents,
+        sheet=sheet,
+        undecided=undecided,
+        chosen=chosen,
+        due=due_of(chosen, sheet),
+        settled=settled,
+        last=max(settled, key=_settled_at, default=None),
+    )
+
+
+def _settled_at(bill: Bill) -> float:
+    return bill.settled_at.timestamp() if bill.settled_at else 0.0
+
+
+def documents_of(
+    lines: tuple[AccountLine, ...], chosen: tuple[str, ...] | None
+) -> tuple[Document, ...]:
+    """Pending lines by what was ordered together; all are chosen until somebody chooses."""
+    groups: dict[tuple[str, object], list[AccountLine]] = {}
+    for line in lines:
+        if line.state is LineState.PENDING and line.bill is None and not line.is_withdrawn:
+            groups.setdefault((line.category.value, line.performed_at), []).append(line)
+    return tuple(
+        Document(
+            id=str(group[0].id),
+            lines=tuple(group),
+            amount=Money.total(line.amount for line in group),
+            is_chosen=chosen is None or str(group[0].id) in chosen,
+        )
+        for group in groups.values()
+    )
+
+
+def due_of(lines: tuple[AccountLine, ...], sheet: BillSheet | None) -> Due:
+    self_pay = Money.total(line.self_pay for line in lines)
+    return Due(
+        total=Money.total(line.amount for line in lines),
+        fund=Money.total(line.fund for line in lines),
+        supplement=Money.total(line.supplement for line in lines),
+        self_pay=self_pay,
+        outstanding=sheet.outstanding if sheet else self_pay,
+    )
+
+
+async def _find(patients: Patients, text: str) -> tuple[tuple[PatientSummary, ...], str]:
+    """Who is meant, or a word why nobody was found."""
+    if not text.strip():
+        return (), ""
+    try:
+        hits = await patients.find(text.strip())
+    except SearchTooShort as short:
+        return (), f"请至少输入 {short.places_min} 个字符"
+    except Unavailable:
+        return (), "患者主索引暂不可用，请从左侧待缴列表选择"
+    return hits, "" if hits else "没有找到该患者"
+
+
+async def _accounts(
+    billing: Billing,
+    patients: Patients,
+    encounter: EncounterId | None,
+    patient: PatientId | None,
+) -> tuple[Account, ...]:
+    """The visits of the person at the counter; of every number they are known by."""
+    if patient is not None:
+        try:
+            ids = await patients.person_of(patient)
+        except Unavailable:
+            ids = (patient,)
+        return tuple([a for id in ids for a in await billing.accounts_of(id)])
+    return (await billing.account(encounter),) if encounter is not None else ()
+
+
+def _chosen(accounts: tuple[Account, ...], encounter: EncounterId | None) -> Account | None:
+    """The visit that is asked for, else the first with something to pay."""
+    by_id = next((a for a in accounts if a.encounter == encounter), None)
+    owing = next((a for a in accounts if _owes(a)), None)
+    return by_id or owing or next(iter(accounts), None)
+
+
+def _owes(account: Account) -> bool:
+    return bool(account.awaited) or any(line.state is LineState.PENDING for line in account.lines)
+
+
+@action("/billing/pay", title="收款", permission="billing.settle")
+async def pay(form: PayForm, viewer: Viewer, billing: Billing) -> Go:
+    """Put the charges on the bill, and take the money."""
+    amount = _money(form.amount)
+    if form.charge:
+        await billing.open_bill(
+            OpenBill(
+                id=form.bill,
+                encounter=form.encounter,
+                campus=CampusCode(viewer.campus),
+                charges=form.charge,
+                cashier=viewer.name,
+            )
+        )
+    before = await billing.bill(form.bill)
+    if before.bill.state is BillState.OPEN:
+        request = Pay(
+            id=form.leg, bill=form.bill, channel=form.channel, amount=amount, code=form.code
+        )
+        await billing.pay(request)
+    return Go(f"{COUNTER}?encounter={form.encounter}", said=await _said(billing, form.bill))
+
+
+def _money(text: str) -> Money | None:
+    if not text.strip():
+        return None
+    try:
+        return Money.of_yuan(text.strip())
+    except (InvalidOperation, ValueError):
+        raise AmountUnreadable from None
+
+
+async def _said(billing: Billing, bill: BillId) -> str:
+    sheet = await billing.bill(bill)
+    if sheet.bill.state is BillState.SETTLED:
+        return f"已收款 {sheet.bill.paid}，票据 {sheet.bill.receipt}"
+    if sheet.bill.undecided is not None:
+        return "正在确认收款"
+    return f"还需收 {sheet.outstanding}"
+
+
+@action("/billing/void", title="作废账单", permission="billing.settle")
+async def void(encounter: EncounterId, bill: BillId, billing: Billing) -> Go:
+    await billing.void_bill(bill, "收款员作废")
+    return Go(f"{COUNTER}?encounter={encounter}", said="账单已作废，费用仍待缴")
+
+
+@page("/billing/receipts/{bill}", title="票据", title_en="Receipt", permission="billing.read")
+async def receipt(bill: BillId, billing: Billing) -> View:
+    """The receipt as it is printed, with what became of earlier numbers."""
+    return view(
+        "receipt.html",
+        sheet=await billing.bill(bill),
+        receipts=await billing.receipts(bill),
+        refunds=await billing.refunds(bill),
+    )
+
+
+@action("/billing/replace-receipt", title="换票", permission="billing.settle")
+async def replace_receipt(bill: BillId, reason: Plain, billing: Billing) -> Go:
+    fresh = await billing.replace_receipt(bill, reason)
+    return Go(f"/billing/receipts/{bill}", said=f"原号作废，新票据 {fresh.text}")
+
+
+# ── refunds ─────────────────────────────────────────────────────────────────────────────────
+@page(
+    REFUNDS,
+    title="退费",
+    title_en="Refunds",
+    permission="billing.refund",
+    place=Place.RAIL,
+    icon="rotate-ccw",
+    order=210,
+    keys=(
+        Key("F2", "票据号 / 账单", "Bill", "#who"),
+        Key("F9", "确认退费", "Refund", "#refund-now"),
+    ),
+)
+async def refunds(
+    viewer: Viewer,
+    billing: Billing,
+    bill: BillId | None = None,
+    encounter: EncounterId | None = None,
+) -> View:
+    """What is owed on the left; the chosen bill with what can still go back."""
+    dues = await billing.refunds_due(CampusCode(viewer.campus), LIST_MAX)
+    account = await billing.account(encounter) if encounter is not None else None
+    return view(
+        "refunds.html",
+        dues=dues,
+        account=account,
+        sheet=await billing.bill(bill) if bill is not None else None,
+        made=await billing.refunds(bill) if bill is not None else (),
+        owed={due.charge: due.left for due in dues if due.bill == bill},
+    )
+
+
+@action("/billing/refund", title="退费", permission="billing.refund")
+async def refund(form: RefundForm, billing: Billing) -> Go:
+    parts = tuple(
+        RefundPart(charge=charge, units=units)
+        for charge, units in zip(form.charge, form.units, strict=False)
+        if units
+    )
+    made = await billing.refund(
+        AskRefund(id=form.refund, bill=form.bill, parts=parts, reason=form.reason)
+    )
+    return Go(f"{REFUNDS}?bill={form.bill}", said=f"退费单 {made.number}，金额 {made.amount}")
+
+
+# ── unresolved money ────────────────────────────────────────────────────────────────────────
+@page(
+    "/billing/unresolved",
+    title="未决款项",
+    title_en="Unresolved payments",
+    permission="billing.resolve",
+    place=Place.RAIL,
+    icon="circle-help",
+    order=220,
+    keys=(Key("F9", "查询第一笔", "Ask about the first", "#ask-first"),),
+)
+async def unresolved(viewer: Viewer, billing: Billing) -> View:
+    """Every payment without an answer: whose, since when, under which serial."""
+    legs = await billing.unresolved(CampusCode(viewer.campus), LIST_MAX)
+    return view("unresolved.html", legs=legs, total=Money.total(leg.amount for leg in legs))
+
+
+@action("/billing/ask", title="立即查询", permission="billing.resolve")
+async def ask(leg: LegId, back: Plain, billing: Billing) -> Go:
+    await billing.ask_again(leg)
+    return Go(_back(back), said="已向渠道查询")
+
+
+@action("/billing/reverse", title="冲正", permission="billing.resolve")
+async def reverse(leg: LegId, back: Plain, billing: Billing) -> Go:
+    await billing.reverse(leg)
+    return Go(_back(back), said="已请求冲正")
+
+
+def _back(path: str) -> str:
+    """Only to a page of this board."""
+    return path if path.startswith("/billing/") else COUNTER
+
+
+# ── the day ─────────────────────────────────────────────────────────────────────────────────
+@page(
+    "/billing/day",
+    title="收款日结",
+    title_en="Closing the day",
+    permission="billing.settle",
+    place=Place.RAIL,
+    icon="receipt-text",
+    order=230,
+    keys=(Key("F9", "日结", "Close", "#close-day"),),
+)
+async def day(viewer: Viewer, billing: Billing) -> View:
+    """What this cashier took and gave back since the last closing."""
+    return view("day.html", close=await billing.day_so_far(CampusCode(viewer.campus)))
+
+
+@action("/billing/close", title="日结", permission="billing.settle")
+async def close_day(close: CloseId, viewer: Viewer, billing: Billing) -> Go:
+    closed = await billing.close_day(close, CampusCode(viewer.campus))
+    return Go("/billing/day", said=f"日结单 {closed.number}，应交现金 {closed.cash_due}")
+
+
+@home("billing.settle")
+async def billing_home(viewer: Viewer, billing: Billing) -> Home:
+    """The cashier's tile: today's money, and what waits for a person."""
+    campus = CampusCode(viewer.campus)
+    close = await billing.day_so_far(campus)
+    count = sum(line.taken_count for line in close.lines if line.channel is not Channel.FUND)
+    taken = Money.total(line.taken for line in close.lines if line.channel is not Channel.FUND)
+    legs = await billing.unresolved(campus, LIST_MAX)
+    dues = await billing.refunds_due(campus, LIST_MAX)
+    todos = [
+        TodoItem(
+            title=f"渠道未决 {leg.amount}",
+            detail=f"流水 {leg.serial[:8]}，已查询 {leg.tries} 次",
+            link="/billing/unresolved",
+            urgent=True,
+            due=leg.asked_at,
+        )
+        for leg in legs[:5]
+    ]
+    if dues:
+        todos.append(TodoItem(title=f"应退 {len(dues)} 笔", detail=dues[0].name_zh, link=REFUNDS))
+    return Home(
+        tile=f"本班 {count} 笔 · ¥{taken}",
+        tone="warn" if legs else "",
+        stats=(Stat("本班收款", str(taken if close.lines else ZERO), "元", f"{count} 笔"),),
+        todos=tuple(todos),
+        badge=len(legs) + len(dues),
+    )
