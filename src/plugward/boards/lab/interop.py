@@ -1,16 +1,38 @@
-"""ORU 检验结果消息: what analysers and other laboratories' systems report."""
+"""ORU 检验结果消息: what analysers and other laboratories' systems report, and what we report.
 
+In: results by barcode or order line. Out: every issued version; a later one is marked corrected,
+and a report withdrawn without a successor is sent as wrong.
+"""
+
+from collections.abc import Sequence
 from uuid import UUID
 
+from plugward.boards.patients.contract import Patient, Patients
 from plugward.kernel import Refusal
-from plugward.kernel.interop import Group, Received, Rejected, Why, inbound
-from plugward.vocabulary import OrderLineId
+from plugward.kernel.interop import (
+    Group,
+    Outgoing,
+    Received,
+    Rejected,
+    SegmentData,
+    Value,
+    Why,
+    inbound,
+    outbound,
+)
+from plugward.kit.time import HOSPITAL_ZONE, Instant
+from plugward.vocabulary import OrderLineId, Sex
 
 from .contract import (
+    Flag,
     ItemUnknown,
     Lab,
     NewResult,
     OutsideResults,
+    Report,
+    ReportIssued,
+    ReportWithdrawn,
+    Result,
     ResultNotANumber,
     ResultNotAsked,
     ResultTwice,
@@ -95,3 +117,70 @@ def _line(message: Received, place: str) -> OrderLineId:
         return OrderLineId(UUID(text))
     except ValueError:
         raise Rejected(place, Why.UNKNOWN_KEY, "没有该申请号") from None
+
+
+# ── out ──────────────────────────────────────────────────────────────────────────────────────
+SEX = {Sex.MALE: "M", Sex.FEMALE: "F", Sex.OTHER: "O", Sex.UNKNOWN: "U"}
+
+
+@outbound(ReportIssued, service="lab.report", permissions={"patients.read"})
+async def send_report(event: ReportIssued, patients: Patients) -> Sequence[Outgoing]:
+    """检验报告：第 1 版为 F，更正版为 C。"""
+    report = event.report
+    status = "F" if report.version == 1 else "C"
+    return (_report_message(report, await patients.get(report.patient), status, status),)
+
+
+@outbound(ReportWithdrawn, service="lab.report", permissions={"patients.read"})
+async def send_withdrawal(event: ReportWithdrawn, patients: Patients) -> Sequence[Outgoing]:
+    """撤回而无新版：原结果有误（OBX-11 = W）；有新版时由新版更正。"""
+    report = event.report
+    if report.replaced_by is not None:
+        return ()
+    return (_report_message(report, await patients.get(report.patient), "X", "W"),)
+
+
+def _report_message(report: Report, patient: Patient, of_report: str, of_result: str) -> Outgoing:
+    number = patient.local_number(report.campus) or str(patient.id)
+    born = patient.birth_date.strftime("%Y%m%d") if patient.birth_date else ""
+    placer = str(report.requests[0]) if report.requests else ""
+    issued = _stamp(report.withdrawn_at or report.issued_at)
+    pid: dict[int, Value] = {1: "1", 3: (number, "", "", report.campus, "PI"), 5: (patient.name,)}
+    pid |= {7: born, 8: SEX[patient.sex]}
+    obr: dict[int, Value] = {1: "1", 2: placer, 3: report.number}
+    obr |= {4: (report.number, report.title_zh, "L"), 7: _stamp(report.collected_at)}
+    obr |= {16: report.author, 22: issued, 25: of_report}
+    segments: list[SegmentData] = [
+        ("PID", pid),
+        ("PV1", {1: "1", 2: "O", 3: (report.department, "", "", report.campus)}),
+        ("ORC", {1: "RE", 2: placer, 3: report.number}),
+        ("OBR", obr),
+        *(_observed(n, r, report, of_result) for n, r in enumerate(report.results, 1)),
+        ("SPM", {1: "1", 2: (report.barcode,), 17: _stamp(report.collected_at)}),
+    ]
+    return Outgoing(
+        kind="ORU^R01^ORU_R01",
+        campus=report.campus,
+        key=str(report.patient),
+        segments=tuple(segments),
+    )
+
+
+def _observed(number: int, result: Result, report: Report, status: str) -> SegmentData:
+    low = "" if result.low is None else str(result.low)
+    high = "" if result.high is None else str(result.high)
+    obx: dict[int, Value] = {1: str(number), 2: "NM" if result.unit and _is_plain(result) else "ST"}
+    obx |= {3: (result.loinc, result.name_en, "LN", result.item, result.name_zh, "L")}
+    obx |= {5: result.value, 6: result.unit, 7: f"{low}-{high}" if low or high else ""}
+    obx |= {8: "" if result.flag is Flag.NOT_JUDGED else result.flag.value, 11: status}
+    obx |= {14: _stamp(report.collected_at), 16: report.verified_by}
+    return ("OBX", obx)
+
+
+def _is_plain(result: Result) -> bool:
+    """A number without ``<`` or ``>``: only such a value may be sent as NM."""
+    return result.value.replace(".", "", 1).removeprefix("-").isdigit()
+
+
+def _stamp(at: Instant) -> str:
+    return at.astimezone(HOSPITAL_ZONE).strftime("%Y%m%d%H%M%S")

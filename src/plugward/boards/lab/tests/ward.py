@@ -87,7 +87,7 @@ class Ward:
         for fact in catalogue:
             await self.bench.receive(fact)
         for person in people:
-            await self.bench.receive(PatientRegistered(patient=_patient(person, self)))
+            await self.bench.receive(PatientRegistered(patient=patient_of(person, self)))
 
     async def order(
         self,
@@ -133,7 +133,7 @@ class Ward:
         return await self.lab.verify(specimen.id, ReportId(new_id()))
 
 
-def _patient(person: Person, ward: Ward) -> Patient:
+def patient_of(person: Person, ward: Ward) -> Patient:
     return Patient(
         id=person.id,
         person=person.id,
