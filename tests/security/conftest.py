@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import Connection
 from tests.journeys.house import PaymentChannel
 from tests.security.samples import Pool, walk
 
@@ -20,7 +21,7 @@ from plugward.kernel.envelope import Actor, ActorKind, acting_as
 from plugward.kernel.events.feed import read_frames
 from plugward.kernel.message import tag_of
 from plugward.kernel.refusals import Fault, Refusal, Unavailable
-from plugward.kernel.runtime import Runtime
+from plugward.kernel.runtime import Plugged, Runtime
 from plugward.kernel.store.databases import Databases
 from plugward.kernel.store.frames import Frame
 from plugward.rack.discover import discover
@@ -121,16 +122,10 @@ class Hospital:
         found: list[Frame] = []
         for plugged in self.runtime.plugged.values():
             position = 0
-            while rows := await plugged.store.engine.read(
-                lambda c, t=plugged.store.engine.tables, p=position: read_frames(c, t, p)
-            ):
+            while rows := await plugged.store.engine.read(_after(plugged, position)):
                 found += rows
                 position = rows[-1].position or 0
         return found
-
-    async def positions(self) -> dict[str, int]:
-        """How far each board's outbox has come."""
-        return {n: p.feed.last_position for n, p in self.runtime.plugged.items()}
 
     async def pool(self, campus: str) -> Pool:
         """What the day's facts at one campus were about."""
@@ -153,6 +148,10 @@ class Hospital:
                 else:
                     pool.ids.setdefault(found.kind, []).append(found.value)
         return pool
+
+
+def _after(plugged: Plugged, position: int) -> Callable[[Connection], list[Frame]]:
+    return lambda connection: read_frames(connection, plugged.store.engine.tables, position)
 
 
 def person(campuses: tuple[str, ...], permissions: frozenset[str], name: str = "matrix") -> Actor:
