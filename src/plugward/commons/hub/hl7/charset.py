@@ -68,11 +68,13 @@ def choose_codec(head: bytes, separators: Separators) -> str | None:
     The label is read from the bytes as they are. When a Chinese application name in MSH-3 to 17
     hides a separator byte, the count of fields is off and a label that fits a trial decode wins.
     """
-    fields = head.split(separators.field.encode(), _BEFORE_LABEL + 1)
+    separator = separators.field.encode()
+    if head.count(separator) == _BEFORE_LABEL:  # nearly always MSH-18 is the last field
+        codec = CODECS.get(str(head[head.rfind(separator) + 1 :], "iso-8859-1"))
+        if codec is not None:
+            return codec
+    fields = head.split(separator, _BEFORE_LABEL + 1)
     raw_label = fields[_BEFORE_LABEL] if len(fields) > _BEFORE_LABEL else b""
-    codec = CODECS.get(str(raw_label, "iso-8859-1"))
-    if codec is not None:
-        return codec
     if not head.isascii():
         for trial in ("utf-8", "gb18030"):
             try:

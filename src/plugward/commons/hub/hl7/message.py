@@ -51,11 +51,11 @@ class Message:
 
     def __getitem__(self, path: str) -> str:
         """The text at a path, unescaped; with no component said, the first one."""
-        segment, occurrence, field, repetition, component, sub = parse_path(path)
-        fields = self._split.get(segment) if occurrence == 1 else None
+        place = parse_path(path)
+        fields = self._split.get(place[0]) if place[1] == 1 else None
         if fields is None:
-            fields = self._fields(segment, occurrence)
-        return _leaf(self, fields, field, repetition, component, sub)
+            fields = self._fields(place[0], place[1])
+        return _leaf(self, fields, place)
 
     def raw_text(self, path: str) -> str:
         """The piece at a path as it stands in the message: escapes and delimiters inside kept."""
@@ -169,9 +169,7 @@ class Message:
                 )
 
     def _cut(self) -> None:
-        text = self.text
-        if text[:1] == "\ufeff":
-            text = text[1:]
+        text = self.text.removeprefix("\ufeff")
         first = _first_end(text) if "\n" in text else "\r"
         if first == "\r":
             self._lines, self._ends = text.split("\r"), None
@@ -191,20 +189,32 @@ class Message:
         return -1
 
     def _fields(self, segment: str, occurrence: int) -> list[str]:
-        left = occurrence
-        for line in self._lines or self.lines:
-            if line[:3] == segment:
-                left -= 1
-                if not left:
-                    break
-        else:
-            return []
+        line = self._first(segment) if occurrence == 1 else None
+        if line is None:
+            at = self._line_of(segment, occurrence)
+            if at < 0:
+                return []
+            line = self.lines[at]
         fields = line.split(self.separators.field)
         if segment == "MSH":
             fields.insert(1, self.separators.field)  # MSH-1 is the separator itself
         if occurrence == 1:
             self._split[segment] = fields
         return fields
+
+    def _first(self, segment: str) -> str | None:
+        """The first segment of a name, found without cutting the whole message into lines.
+
+        Only right where a CR ends each line: other messages are cut when they are parsed.
+        """
+        if self._lines is not None:
+            return None
+        text = self.text
+        start = 0 if segment == "MSH" else text.find("\r" + segment) + 1
+        if (start or segment == "MSH") and text[start + 3 : start + 4] == self.separators.field:
+            end = text.find("\r", start)
+            return text[start:end] if end >= 0 else text[start:]
+        return None
 
     def _split_line(self, line: str) -> list[str]:
         fields = line.split(self.separators.field)
@@ -268,8 +278,7 @@ class Segment:
 
     def __getitem__(self, path: str) -> str:
         """``segment["5"]``, ``segment["3[2].1"]``: the text there, unescaped."""
-        _, _, field, repetition, component, sub = parse_path(f"{self.name}-{path}")
-        return _leaf(self._message, self._read(), field, repetition, component, sub)
+        return _leaf(self._message, self._read(), parse_path(f"{self.name}-{path}"))
 
     def __repr__(self) -> str:
         return f"<Segment {self.name}[{self.occurrence}]>"
@@ -302,20 +311,24 @@ def parse(raw: bytes, *, charset: str | None = None) -> Message:
     Refuses what has no MSH, declares impossible delimiters, or does not decode.
     """
     start = 3 if raw[:3] == _BOM else 0
+    is_plain = not start
     separators = separators_of(raw[start : start + 10])
-    if charset is not None:
-        codec: str | None = codec_of(charset)
+    end = raw.find(b"\r")
+    line_feed = raw.find(b"\n", 0, end if end >= 0 else len(raw))
+    if line_feed >= 0:
+        end, is_plain = line_feed, False
+    if charset is None:
+        codec = choose_codec(raw[start:end] if end >= 0 else raw[start:], separators)
     else:
-        end = raw.find(b"\r")
-        line_feed = raw.find(b"\n", 0, end if end >= 0 else len(raw))
-        end = line_feed if line_feed >= 0 else end
-        head = raw[start:end] if end >= 0 else raw[start:]
-        codec = choose_codec(head, separators)
+        codec = codec_of(charset)
     if codec is None:
         text, codec = decode_undeclared(raw)
     else:
         text = decode(raw, codec)
-    return Message(raw, text, codec, separators)
+    message = Message(raw, text, codec, separators)
+    if not is_plain:
+        message._cut()
+    return message
 
 
 def from_text(text: str, *, charset: str = UTF_8) -> Message:
@@ -351,9 +364,8 @@ def separators_of(head: bytes) -> Separators:
     return Separators(*marks)
 
 
-def _leaf(
-    message: Message, fields: list[str], field: int, repetition: int, component: int, sub: int
-) -> str:
+def _leaf(message: Message, fields: list[str], place: Path) -> str:
+    _, _, field, repetition, component, sub = place
     try:
         value = fields[field]
     except IndexError:
