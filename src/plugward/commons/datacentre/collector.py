@@ -30,6 +30,7 @@ from .warehouse import BOARD, Busy, Misfit, Place, Warehouse, forget_board, prep
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+FIRST_LOOK_S = 0.02
 LOOK_S = 0.5  # how often plugged and unplugged boards are looked for
 AWAY_S = 1.0  # how long an outage is waited for before the next try
 PLACES_S = 5.0  # how often places are written when nothing else is
@@ -190,6 +191,7 @@ class Collector:
 
     async def _follow(self) -> None:
         """Keep a source for every board that declares facts."""
+        wait_s = FIRST_LOOK_S  # the first boards come one after the other while the hospital starts
         while not self._stopping.is_set():
             try:
                 if not self._warehouse.is_open:
@@ -200,7 +202,8 @@ class Collector:
                 await self.pause(AWAY_S)
             except Unavailable as away:
                 _log.warning("the data centre cannot follow yet: %s", away)
-            await self.pause(LOOK_S)
+            await self.pause(wait_s)
+            wait_s = min(wait_s * 2, LOOK_S)
 
     async def match(self) -> None:
         """Begin with boards that came, end with those that went."""

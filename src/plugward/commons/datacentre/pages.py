@@ -85,8 +85,8 @@ async def report_page(report: str, asked: Asked, centre: DataCentre, viewer: Vie
         sheet=sheet,
         chosen=chosen,
         chart=report_chart(sheet, shown),
-        lines=[_line(sheet, row, shown, chosen) for row in sheet.rows],
-        total=_line(sheet, sheet.total, shown, chosen),
+        lines=_lines(sheet, shown, chosen),
+        total=_line(sheet, sheet.total, chosen),
         spans=[
             (span, shown.span(span), urlencode(_pairs(chosen.replace(**_days(span, viewer)))))
             for span in SPANS
@@ -98,7 +98,32 @@ async def report_page(report: str, asked: Asked, centre: DataCentre, viewer: Vie
     )
 
 
-def _line(sheet: Sheet, row: SheetRow, shown: Shown, chosen: Selection) -> dict[str, Any]:
+def _lines(sheet: Sheet, shown: Shown, chosen: Selection) -> list[dict[str, Any]]:
+    """The lines of the grid. A value that holds for several lines stands once, beside them all."""
+    depth = len(sheet.headings)
+    lines = [_line(sheet, row, chosen) for row in sheet.rows]
+    for level in range(depth):
+        first: dict[str, Any] | None = None
+        before: tuple[str, ...] | None = None
+        for line, row in zip(lines, sheet.rows, strict=True):
+            prefix = tuple(member.code for member in row.path[: level + 1])
+            is_own = len(row.path) == level + 1  # a leaf's last value, or a sub-total's
+            if len(row.path) <= level or (is_own and level < depth - 1):
+                first, before = None, None
+                if is_own:
+                    words = shown.words(row.path[level].title)
+                    line["heads"].append({"text": words, "rows": 1, "columns": depth - level})
+                continue
+            if prefix == before and first is not None and not is_own:
+                first["rows"] += 1
+                continue
+            first = {"text": shown.words(row.path[level].title), "rows": 1, "columns": 1}
+            before = prefix
+            line["heads"].append(first)
+    return lines
+
+
+def _line(sheet: Sheet, row: SheetRow, chosen: Selection) -> dict[str, Any]:
     """A line of the grid: its labels, and each figure with the way to its facts."""
     count = len(sheet.measures)
     depth = len(sheet.headings)
@@ -118,8 +143,7 @@ def _line(sheet: Sheet, row: SheetRow, shown: Shown, chosen: Selection) -> dict[
             )
         cells.append({"text": told(value, measure.format), "link": link})
     return {
-        "labels": [shown.words(member.title) for member in row.path],
-        "level": len(row.path),
+        "heads": [],
         "is_leaf": len(row.path) == depth,
         "cells": cells,
     }
@@ -198,7 +222,7 @@ def _figure(figure: CockpitFigure, shown: Shown, query: str) -> dict[str, Any]:
         small, of = shown.big(figure.note_value, figure.note)
         note = f"{shown.words(figure.note.title)} {small}{f' {of}' if of else ''}"
     if figure.goal is not None:
-        goal, _ = shown.big(figure.goal, figure.measure)
+        goal = shown.aim(figure.goal, figure.measure)
         sign = "≤" if figure.is_less_better else "≥"
         note = f"{note} · {shown.goal} {sign} {goal}" if note else f"{shown.goal} {sign} {goal}"
     return {

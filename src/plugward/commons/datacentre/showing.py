@@ -71,6 +71,12 @@ class Shown:
     def goal(self) -> str:
         return self.either("目标", "goal")
 
+    def aim(self, value: float, measure: Measure) -> str:
+        """A goal, without needless decimals."""
+        if measure.format == "percent":
+            return f"{value * 100:g}%"
+        return f"{value:g}"
+
     def reports(self, count: int) -> str:
         return f"{count} 张报表" if self.is_chinese else f"{count} reports"
 

@@ -37,20 +37,23 @@ class Hospital:
         self.boards = boards
         self._transport = transport
         self.runtime: Runtime
-        self.campuses = ("C1", "C2")
+        self.campuses: tuple[str, ...] = ("C1", "C2")
 
-    async def start(self, **settings: Any) -> "Hospital":
+    async def start(
+        self, *, other: dict[str, dict[str, Any]] | None = None, **settings: Any
+    ) -> "Hospital":
         self.runtime = Runtime(
             Databases(self.folder, durable=False),
             self.clock,
             AuditLog(None, self.clock),
             transport=self._transport,
             settings={
+                **(other or {}),
                 "datacentre": {
                     "data_folder": str(self.folder),
                     "batch_ms": SOON_MS,
                     **settings,
-                }
+                },
             },
         )
         await self.runtime.start(self.boards)
