@@ -11,6 +11,7 @@ from typing import Protocol
 from plugward.kernel import (
     Clinical,
     Conflict,
+    Identifying,
     Invalid,
     Message,
     NotFound,
@@ -27,6 +28,7 @@ from plugward.vocabulary import (
     NoteId,
     OrderGroupId,
     PatientId,
+    StaffId,
 )
 
 
@@ -69,6 +71,14 @@ class Desk(Message):
     saved_at: Instant | None = None  # of the note's draft; None while nothing is typed
 
 
+class Called(Message):
+    """The patient who was called, and whose visit is open now."""
+
+    encounter: EncounterId
+    number: Plain
+    name: Identifying
+
+
 class Signed(Message):
     """What one press of the key signed, and what has to wait because its board is away."""
 
@@ -85,12 +95,6 @@ class DeskNotFound(NotFound):
 
 class NoQueue(NotFound):
     """今天没有为您排班的候诊队列，请联系分诊台。"""
-
-
-class ItemNotFound(NotFound):
-    """没有找到与“{text}”相符的项目。"""
-
-    text: Plain
 
 
 class NothingToSign(Conflict):
@@ -128,6 +132,12 @@ class Clinic(Protocol):
     async def open(self, encounter: EncounterId) -> Desk:
         """Open a visit; opening again finds the desk as it was left. Refuses as
         ``encounters.get`` does."""
+        ...
+
+    @command(permission="clinic.work")
+    async def call_next(self, doctor: StaffId) -> Called:
+        """Call the next patient of the doctor's sessions today and open the visit: one key.
+        Refuses with ``NoQueue``, and as ``calling.call_next`` does."""
         ...
 
     @query(permission="clinic.work")

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from plugward.boards.calling.contract import Calling, TicketState
+from plugward.boards.calling.contract import Desk as Room
 from plugward.boards.encounters.contract import Encounter, Encounters
 from plugward.boards.orders.contract import Draft, OrderGroup, Orders, SignGroup
 from plugward.boards.records.contract import NoteContent, Records, SignNote
@@ -16,15 +17,18 @@ from plugward.kernel import (
     reading,
 )
 from plugward.kit.ids import derive
-from plugward.vocabulary import EncounterId, NoteId, OrderGroupId, PatientId
+from plugward.kit.time import Clock, hospital_date
+from plugward.vocabulary import EncounterId, NoteId, OrderGroupId, PatientId, StaffId
 
 from .contract import (
+    Called,
     ChosenDiagnosis,
     Clinic,
     Desk,
     DeskNotFound,
     DiagnosisNotFound,
     NoEarlierNote,
+    NoQueue,
     NoteText,
     NothingToSign,
     Signed,
@@ -34,9 +38,10 @@ from .tables import desks, persons
 
 
 class ClinicService(Clinic):
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the constructor is the list of needs
         self,
         store: Store,
+        clock: Clock,
         settings: Settings,
         encounters: Encounters,
         calling: Calling,
@@ -44,6 +49,7 @@ class ClinicService(Clinic):
         orders: Orders,
     ) -> None:
         self.store = store
+        self._clock = clock
         self._kept = timedelta(days=settings["kept_days"])
         self._encounters = encounters
         self._calling = calling
@@ -57,6 +63,22 @@ class ClinicService(Clinic):
         except Unavailable:
             return await self._reopen(encounter)
         return await self._open(visit)
+
+    async def call_next(self, doctor: StaffId) -> Called:
+        room = await self._room(doctor)
+        ticket = await self._calling.call_next(room.queue, doctor, room.room)
+        await self.open(ticket.encounter)
+        return Called(encounter=ticket.encounter, number=ticket.number, name=ticket.patient_name)
+
+    async def _room(self, doctor: StaffId) -> Room:
+        """Where to call from: the first session today where somebody waits."""
+        rooms = await self._calling.queues_of(doctor, hospital_date(self._clock.now()))
+        if not rooms:
+            raise NoQueue
+        for room in rooms:
+            if (await self._calling.queue(room.queue)).waiting:
+                return room
+        return rooms[0]
 
     @in_work
     def _open(self, work: Work, visit: Encounter) -> Desk:

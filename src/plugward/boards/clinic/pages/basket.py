@@ -17,7 +17,7 @@ from plugward.kernel import Message, Plain
 from plugward.kernel.pages import View, Viewer, action, page, view
 from plugward.vocabulary import EncounterId, OrderGroupId, OrderKind, OrderLineId
 
-from ..contract import Clinic, ItemNotFound
+from ..contract import Clinic
 from ..rules import (
     LineChange,
     repeated,
@@ -81,7 +81,7 @@ async def _table(
         encounter=encounter,
         rows=[row for row in rows if row.line.kind in kinds],
         usages=await orders.usages(),
-        **({"entry": ""} | more),
+        **({"entry": "", "missing": ""} | more),
     )
 
 
@@ -153,7 +153,8 @@ async def add_test(encounter: EncounterId, wish: TestWish, clinic: Clinic, order
     """One Enter: the likeliest test into the basket."""
     found = await _chosen(orders, wish.text, wish.item, TESTS)
     if found is None:
-        raise ItemNotFound(text=wish.text or wish.item)
+        missing = wish.text or wish.item
+        return await _table(encounter, orders, TESTS, entry="test_entry.html", missing=missing)
     new = usual_line(wish.id, found, {})
     await _save(encounter, clinic, orders, with_line(await _lines(encounter, orders), new))
     return await _table(encounter, orders, TESTS, entry="test_entry.html")

@@ -2,19 +2,15 @@
 
 from uuid import UUID
 
-from plugward.boards.calling.contract import Ticket
 from plugward.kernel.pages import Viewer
 from plugward.vocabulary import StaffId
 
 CHINESE = "zh-CN"
 
 
-def say(viewer: Viewer, zh: str, en: str, ticket: Ticket | None = None) -> str:
+def say(viewer: Viewer, zh: str, en: str) -> str:
     """The sentence in the viewer's language."""
-    sentence = zh if viewer.language == CHINESE else en
-    if ticket is None:
-        return sentence
-    return sentence.format(number=ticket.number, name=ticket.patient_name)
+    return zh if viewer.language == CHINESE else en
 
 
 def doctor_of(viewer: Viewer) -> StaffId:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from plugward.boards.calling.contract import Calling, Desk, Queue, Ticket
+from plugward.boards.calling.contract import Calling, Queue, Ticket
 from plugward.boards.encounters.contract import Disposition, Encounters
 from plugward.boards.patients.contract import Patients, PatientSummary
 from plugward.kernel import Unavailable
@@ -11,7 +11,7 @@ from plugward.kernel.pages import Go, Home, Key, Place, View, Viewer, action, ho
 from plugward.kit.time import hospital_date
 from plugward.vocabulary import EncounterId, PatientId, TicketId
 
-from ..contract import Clinic, DeskNotFound, NoQueue
+from ..contract import Clinic, DeskNotFound
 from .words import doctor_of, say
 
 WORK = "clinic.work"
@@ -108,13 +108,11 @@ def _mean_wait(queues: Sequence[Queue], viewer: Viewer) -> int:
 
 
 @action("/clinic/next", title="叫下一位", permission=WORK)
-async def call_next(viewer: Viewer, calling: Calling, clinic: Clinic) -> Go:
+async def call_next(viewer: Viewer, clinic: Clinic) -> Go:
     """Call the next patient and open their visit: one key."""
-    room = await _room(viewer, calling)
-    ticket = await calling.call_next(room.queue, doctor_of(viewer), room.room)
-    await clinic.open(ticket.encounter)
-    called = say(viewer, "已叫 {number} {name}", "Called {number} {name}", ticket)
-    return Go(f"/clinic/visits/{ticket.encounter}", said=called)
+    called = await clinic.call_next(doctor_of(viewer))
+    said = say(viewer, "已叫", "Called")
+    return Go(f"/clinic/visits/{called.encounter}", said=f"{said} {called.number} {called.name}")
 
 
 @action("/clinic/recall", title="再次呼叫", permission=WORK)
@@ -142,17 +140,6 @@ async def missed(
     """Nobody came: the next one's turn."""
     await calling.miss(ticket)
     return await queue_panel(viewer, calling, patients, on)
-
-
-async def _room(viewer: Viewer, calling: Calling) -> Desk:
-    """The room to call from: the first session today where somebody waits."""
-    rooms = await calling.queues_of(doctor_of(viewer), hospital_date(viewer.now))
-    if not rooms:
-        raise NoQueue
-    for room in rooms:
-        if (await calling.queue(room.queue)).waiting:
-            return room
-    return rooms[0]
 
 
 # ── the patient ──────────────────────────────────────────────────────────────────────────────

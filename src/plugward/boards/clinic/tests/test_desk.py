@@ -301,6 +301,20 @@ async def test_a_merged_persons_numbers_are_known_however_the_merges_arrive(benc
     assert await clinic.person(HER_VISIT) == (SHEN,)
 
 
+async def test_a_desk_costs_few_statements_however_much_is_on_it(bench: Bench) -> None:
+    """打开、暂存各两条语句，不随诊断与文字增多。"""
+    clinic = bench.client(Clinic)
+    desk = await opened(bench)
+    for typed in ("I10", "E11.9"):
+        await clinic.diagnose(HIS_VISIT, typed)
+    with bench.queries(at_most=2):
+        await clinic.keep(HIS_VISIT, desk.note, NOTE)
+    with bench.queries(at_most=2):
+        await opened(bench)
+    with bench.queries(at_most=1):
+        await clinic.desk(HIS_VISIT)
+
+
 async def test_old_desks_are_cleared_away(bench: Bench) -> None:
     await opened(bench)
     await bench.clock.advance("2026-12-19 10:24:30")

@@ -206,6 +206,7 @@ def report(line: OrderLine, replaced_by: ReportId | None = None) -> Report:
         results=(),
         state=ReportState.ISSUED,
         collected_at=NOON,
+        received_at=NOON,
         entered_by="staff:technician",
         verified_by="staff:colleague",
         issued_at=NOON,

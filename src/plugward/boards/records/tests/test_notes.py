@@ -229,6 +229,23 @@ async def test_a_diagnosis_is_found_by_code_initials_and_name(bench: Bench, want
     assert [hit.icd10 for hit in hits] == ["I10"]
 
 
+async def test_a_diagnosis_published_twice_is_offered_once_and_a_retired_one_no_more(
+    bench: Bench,
+) -> None:
+    """目录事件重复：只有一条；停用后不能再用，已签名的病历不变。"""
+    records = bench.client(Records)
+    signed = await records.sign(note_of())
+    [published] = seeded(Domain.DIAGNOSIS, "E11.9")
+    retired = published.replace(entry=published.entry.replace(version=2, is_retired=True))
+    await bench.receive(published, times=2)
+    assert len(await records.search_diagnoses("E11.9")) == 1
+    await bench.receive(retired, times=2)
+    assert await records.diagnoses(("E11.9", "I10")) == await records.diagnoses(("I10",))
+    with pytest.raises(DiagnosisUnknown):
+        await records.sign(note_of())
+    assert await records.versions(signed.note) == (signed,)
+
+
 async def test_a_patient_with_many_notes_is_listed_in_one_statement(bench: Bench) -> None:
     records = bench.client(Records)
     for _ in range(5):
