@@ -46,7 +46,7 @@ class Doctor:
 
     async def work(self, begins: Instant, ends: Instant) -> None:
         """See whoever waits until the day is over and nobody is left."""
-        hospital, world = self._hospital, self._hospital.world
+        world = self._hospital.world
         await world.until(begins)
         queues: tuple[QueueCode, ...] = ()
         while world.now() < ends + OVERTIME:

@@ -2,7 +2,10 @@
 
 from datetime import timedelta
 
+import msgspec
+
 from plugward.boards.pharmacy.contract import DispenseTask, NobodyWaiting, TaskState
+from plugward.commons.identity.seed import demo_staff_id
 from plugward.kernel.envelope import Actor
 from plugward.kernel.refusals import Refusal
 from plugward.kit.time import Instant
@@ -51,6 +54,20 @@ class Pharmacist:
                 continue
             await self._serve(task)
 
+    async def _picked_by_another(self, task: DispenseTask) -> None:
+        """Controlled drugs pass through two persons' hands (四查十对)."""
+        colleague = demo_staff_id(f"second pharmacist {self._member.campus}")
+        other = self._hospital.cast.actor(msgspec.structs.replace(self._member, id=colleague))
+        if task.picked_by:
+            return
+        pharmacy = self._hospital.pharmacy
+        with self._hospital.step("lay aside for a second person", self._actor):
+            await pharmacy.suspend(task.id, "须双人核对")
+        with self._hospital.step("pick by a second person", other):
+            await pharmacy.pick(task.id)
+        with self._hospital.step("call to the window", self._actor):
+            await pharmacy.call(task.id, self._window)
+
     async def _next(self) -> DispenseTask:
         hospital = self._hospital
         if self._only_known:
@@ -74,6 +91,8 @@ class Pharmacist:
         hospital = self._hospital
         with hospital.cast.acting(self._actor):
             sheet = await hospital.pharmacy.task(task.id)
+        if any(line.is_controlled for line in sheet.lines):
+            await self._picked_by_another(task)
         for line in sheet.lines:
             for _ in range(line.open - line.scanned):
                 await hospital.world.sleep(SCAN_S)
