@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, proofs, reactions
+from . import facts, pages, proofs, reactions
 from .contract import DrugStore
 from .service import DrugStoreService
 from .tables import tables
@@ -18,6 +18,13 @@ board = Board(
         reactions.free_what_is_not_needed,
     ],
     jobs=[reactions.end_unpaid_reservations],
+    pages=[
+        pages.stock,
+        pages.receive,
+        pages.transfer,
+        pages.document,
+    ],
+    home=[pages.drug_store_home],
     facts=[facts.stock_move],
     proofs=[proofs.balances, proofs.periods_add_up, proofs.transfers_balance],
 )

@@ -187,6 +187,16 @@ class LineQuantity(Message):
     quantity: int
 
 
+class Drug(Message):
+    """A drug as the catalogue calls it (read copy)."""
+
+    item: Plain
+    name_zh: Plain
+    name_en: Plain
+    spec: Plain
+    unit: Plain
+
+
 class ItemStock(Message):
     """What a store has of an item, over all batches that may still be handed out."""
 
@@ -404,6 +414,11 @@ class DrugStore(Protocol):
     @query(permission="drug_store.read", audited=False)
     async def moves(self, store: StoreCode, item: Plain = "", limit: int = 100) -> tuple[Move, ...]:
         """The latest moves of a store, the newest first, at most 500."""
+        ...
+
+    @query(permission="drug_store.read", audited=False)
+    async def drugs(self, items: tuple[Plain, ...]) -> tuple[Drug, ...]:
+        """The catalogue's words for these drugs, at most 200."""
         ...
 
     @command(permission="drug_store.keep")

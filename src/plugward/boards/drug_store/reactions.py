@@ -9,9 +9,8 @@ from plugward.commons.masterdata.contract import Domain, EntryPublished
 from plugward.kernel import every, on
 from plugward.vocabulary import CampusCode
 
-from .contract import DocumentId, LineQuantity, ReservationId
+from .contract import DocumentId, Drug, LineQuantity, ReservationId
 from .service import DrugStoreService
-from .service.books import Drug
 from .service.holding import Part
 
 

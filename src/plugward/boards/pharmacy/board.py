@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, proofs, reactions
+from . import facts, pages, proofs, reactions
 from .contract import Pharmacy
 from .service import PharmacyService
 from .tables import tables
@@ -21,6 +21,21 @@ board = Board(
         reactions.know_a_patient_better,
         reactions.keep_the_catalogue,
     ],
+    pages=[
+        pages.window,
+        pages.call_next,
+        pages.call,
+        pages.scan,
+        pages.pick,
+        pages.dispense,
+        pages.miss,
+        pages.suspend,
+        pages.cannot_supply,
+        pages.counselling,
+        pages.returns,
+        pages.take_back,
+    ],
+    home=[pages.pharmacy_home],
     facts=[facts.dispensed_drug, facts.returned_drug, facts.unsupplied_drug],
     proofs=[proofs.nothing_is_handed_out_unpaid, proofs.every_paid_line_has_a_task],
 )

@@ -469,7 +469,8 @@ class Pharmacy(Protocol):
         states: tuple[TaskState, ...] = (TaskState.TO_PICK, TaskState.PICKED, TaskState.CALLED),
         limit: int = 50,
     ) -> tuple[DispenseTask, ...]:
-        """The tasks of a campus in these states, in the order of their numbers, at most 200."""
+        """The tasks of a campus in these states, in the order they were paid, at most 200; of
+        finished ones the latest first."""
         ...
 
     @query(permission="pharmacy.read")

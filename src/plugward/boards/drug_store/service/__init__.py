@@ -17,6 +17,7 @@ from ..contract import (
     DocumentId,
     DocumentKind,
     DocumentNotFound,
+    Drug,
     DrugStore,
     DrugStoreLocation,
     Issue,
@@ -38,7 +39,7 @@ from ..contract import (
 from ..rules import LIFECYCLE, check_quantities
 from ..tables import batches, drugs, moves, reservations, stores
 from . import books, holding, periods
-from .books import Drug, Paper
+from .books import Paper
 
 EXPIRED_AT_ONCE_MAX = 200
 
@@ -309,8 +310,7 @@ class DrugStoreService(DrugStore):
         return read.find(moves, Move, limit=size, order_by="-at", store=store, **chosen)
 
     @reading
-    def drugs_named(self, read: Reading, items: tuple[str, ...]) -> tuple[Drug, ...]:
-        """The catalogue's words for these items, at most 200 (for the board's own pages)."""
+    def drugs(self, read: Reading, items: tuple[Plain, ...]) -> tuple[Drug, ...]:
         return read.find(drugs, Drug, limit=200, item=items[:200]) if items else ()
 
     @in_work

@@ -34,16 +34,6 @@ BATCHES_MAX = 200
 TRIES_MAX = 5
 
 
-class Drug(Message):
-    """A drug as the catalogue calls it (read copy)."""
-
-    item: Plain
-    name_zh: Plain
-    name_en: Plain
-    spec: Plain
-    unit: Plain
-
-
 class DocumentHead(Message):
     """A document's row; its moves are rows of their own."""
 

@@ -25,6 +25,7 @@ from ..contract import (
     TaskSheet,
     TaskState,
 )
+from ..rules import TASKS
 from ..tables import drug_returns, lines, persons, prescriptions, scans, tasks
 from . import dispensing, prescribing, returning
 from .dispensing import Payment
@@ -200,8 +201,9 @@ class PharmacyService(Pharmacy):
         limit: int = 50,
     ) -> tuple[DispenseTask, ...]:
         size = max(1, min(limit, 200))
+        order = "-paid_at" if all(map(TASKS.final, states)) else "paid_at"
         return read.find(
-            tasks, DispenseTask, limit=size, order_by="paid_at", campus=campus, state=states
+            tasks, DispenseTask, limit=size, order_by=order, campus=campus, state=states
         )
 
     @reading
