@@ -70,11 +70,6 @@ def _equal(column: Column[Any], value: Any) -> ColumnElement[bool]:
     return column.is_(None) if value is None else column == value
 
 
-def same(column: Column[Any], value: Any) -> ColumnElement[bool]:
-    """The column still holds ``value``."""
-    return column.is_(None) if value is None else column == value
-
-
 def key_is(table: Table, key: Any) -> list[ColumnElement[bool]]:
     """The primary key equals ``key`` (a tuple for a compound one)."""
     columns = list(table.primary_key.columns)
@@ -84,8 +79,13 @@ def key_is(table: Table, key: Any) -> list[ColumnElement[bool]]:
     return [column == value for column, value in zip(columns, values, strict=True)]
 
 
-def key_of(table: Table, message: msgspec.Struct) -> list[ColumnElement[bool]]:
-    return [column == getattr(message, column.name) for column in table.primary_key.columns]
+def key_values(table: Table, key: Any) -> dict[str, Any]:
+    """The primary key's columns with the values of ``key`` (a tuple for a compound one)."""
+    names = [column.name for column in table.primary_key.columns]
+    values = key if isinstance(key, tuple) else (key,)
+    if len(values) != len(names):
+        raise TypeError(f"{table.name} has {len(names)} key columns, got {len(values)}")
+    return dict(zip(names, values, strict=True))
 
 
 def changes(
@@ -198,7 +198,7 @@ def bump_many(table: Table, dialect: str) -> ManyBumps | None:
     return None
 
 
-def _raising(table: Table, build: Any, wanted: Select[Any]) -> Executable:
+def _raising(table: Table, build: Any, wanted: Any) -> Executable:
     inserted = build.from_select(["key", "version"], wanted)
     raised: Executable = inserted.on_conflict_do_update(
         index_elements=["key"], set_={"version": table.c.version + inserted.excluded.version}

@@ -29,8 +29,9 @@ from plugward.kit.time import Instant
 from ..envelope import Actor, Call, Envelope
 from ..message import Event
 from ..refusals import ChangedMeanwhile, NotFound, Refusal
-from . import statements
+from . import prepared, statements
 from .frames import columns_of
+from .prepared import Sight
 from .tables import BoardTables, SystemTables
 
 M = TypeVar("M", bound=msgspec.Struct)
@@ -46,6 +47,8 @@ class Unbounded(AssertionError):
 
 class Reading:
     """Reads of one board's tables, cut to the campuses the caller may see."""
+
+    _reads_opened = True
 
     def __init__(self, connection: Connection, tables: BoardTables, call: Call, now: Instant):
         self._connection = connection
@@ -89,15 +92,17 @@ class Reading:
         """
         if not 1 <= limit <= LIMIT_MAX:
             raise Unbounded(f"limit {limit} is not between 1 and {LIMIT_MAX}")
-        statement = (
-            self.select(table, kind, *where, **equals)
-            .order_by(*statements.ordering(table, order_by))
-            .limit(limit)
-        )
-        if offset:
-            statement = statement.offset(offset)
+        order = (order_by,) if isinstance(order_by, str) else tuple(order_by)
+        shape, values = prepared.shape_of(equals)
+        sight = self._sight(table, values)
+        statement = prepared.find(table, kind, shape, order, sight)
+        if where:
+            statement = statement.where(*where)
+        values["limit"], values["offset"] = limit, offset
         names = statements.names_for(table, kind)
-        return tuple(kind(**dict(zip(names, row, strict=True))) for row in self._execute(statement))
+        return tuple(
+            kind(**dict(zip(names, row, strict=True))) for row in self._execute(statement, values)
+        )
 
     def get(self, table: Table, kind: type[M], key: Any, *, missing: Refuse = NotFound) -> M:
         """The row with this primary key, or the refusal. A foreign campus's row is missing."""
@@ -108,7 +113,7 @@ class Reading:
 
     def get_or_none(self, table: Table, kind: type[M], key: Any) -> M | None:
         """The row with this primary key, if the caller may see it."""
-        return self.first(table, kind, *statements.key_is(table, key))
+        return self.first(table, kind, **statements.key_values(table, key))
 
     def first(
         self,
@@ -156,6 +161,17 @@ class Reading:
             return (or_(*own, table.c.patient.in_(actor.opened)),)
         return own
 
+    def _sight(self, table: Table, values: dict[str, Any]) -> Sight:
+        """How far the caller sees; fills in the bind values of a prepared statement."""
+        actor = self.actor
+        if table.info.get("scope") != "campus" or actor.sees_all:
+            return Sight.ALL
+        values["seen_campuses"] = list(actor.campuses)
+        if actor.opened and "patient" in table.c and self._reads_opened:
+            values["seen_patients"] = list(actor.opened)
+            return Sight.OPENED
+        return Sight.CAMPUSES
+
     def _own_campuses(self, table: Table) -> tuple[ColumnElement[bool], ...]:
         actor = self.actor
         if table.info.get("scope") != "campus" or actor.sees_all:
@@ -168,6 +184,8 @@ class Reading:
 
 class Work(Reading):
     """One transaction of one board, with its outbox, its numbers and its state."""
+
+    _reads_opened = False  # nothing is changed at another campus, broken glass or not
 
     def __init__(self, connection: Connection, tables: BoardTables, call: Call, now: Instant):
         super().__init__(connection, tables, call, now)
@@ -199,13 +217,11 @@ class Work(Reading):
         changes = statements.changes(table, before, after)
         if not changes:
             return
-        where = [
-            *statements.key_of(table, before),
-            *(statements.same(table.c[name], old) for name, (old, _) in changes.items()),
-            *self.visible(table),
-        ]
-        values = {name: new for name, (_, new) in changes.items()}
-        done = self._execute(update(table).where(*where).values(values))
+        keys = {c.name: getattr(before, c.name) for c in table.primary_key.columns}
+        shape, values = prepared.shape_of(keys | {name: old for name, (old, _) in changes.items()})
+        sight = self._sight(table, values)
+        values.update({f"v_{name}": new for name, (_, new) in changes.items()})
+        done = self._execute(prepared.change(table, shape, tuple(changes), sight), values)
         if done.rowcount != 1:
             raise ChangedMeanwhile
 
