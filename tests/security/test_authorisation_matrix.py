@@ -88,6 +88,8 @@ MAY = {
 }
 # Names of staff are for the whole hospital: on signatures, calls and schedules.
 STAFF_NAMES = {"identity.staff", "identity.colleagues", "registration.offers"}
+# Ids that are the hospital's and no campus's.
+HOSPITAL_WIDE = {"PatientId", "StaffId"}
 DISCRIMINATING_MIN = 70
 
 
@@ -98,6 +100,7 @@ def test_sec_authz_02_another_campus_cannot_tell_a_foreign_id_from_a_missing_one
     looks as if it had never been: same refusal as for an id that does not exist, nothing shown."""
     pool, nothing = _pool(hospital), Pool()
     nothing.codes = pool.codes
+    nothing.ids = {kind: ids for kind, ids in pool.ids.items() if kind in HOSPITAL_WIDE}
     nothing.texts = {name: "X-none" for name in pool.texts}
     stranger = person(("C2",), All(), "stranger")
     wrong = []
