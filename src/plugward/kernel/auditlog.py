@@ -62,7 +62,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
 
 class _Batch(msgspec.Struct):
-    entries: list[dict[str, Any]]
+    entries: list[Access]
     cursor: tuple[str, int] | None
     future: "asyncio.Future[None]"
 
@@ -112,7 +112,7 @@ class AuditLog:
 
     async def append(self, accesses: list[Access]) -> None:
         """Write entries; returns when they are durable. A log that cannot be written refuses."""
-        await self._submit([json.loads(to_json(a)) for a in accesses], None)
+        await self._submit(accesses, None)
 
     def collect(self, feed: Feed) -> None:
         """Copy a board's done commands from its outbox, from where the log left off."""
@@ -153,7 +153,7 @@ class AuditLog:
             return False
         return True
 
-    async def _submit(self, entries: list[dict[str, Any]], cursor: tuple[str, int] | None) -> None:
+    async def _submit(self, entries: list[Access], cursor: tuple[str, int] | None) -> None:
         if self._thread is None:
             raise Unavailable("audit", "stopped")
         future: asyncio.Future[None] = self._loop.create_future()
@@ -180,7 +180,7 @@ class AuditLog:
         for batch in group:
             for entry in batch.entries:
                 seq += 1
-                body = json.dumps(entry, sort_keys=True, ensure_ascii=False)
+                body = to_json(entry).decode()
                 head = _link(head, self._lane, seq, at, body)
                 rows.append(
                     (
@@ -188,10 +188,10 @@ class AuditLog:
                         seq,
                         at,
                         body,
-                        ",".join(entry["patients"]),
-                        entry["operation"],
-                        entry["actor"],
-                        entry["request"],
+                        ",".join(map(str, entry.patients)),
+                        entry.operation,
+                        entry.actor,
+                        str(entry.request),
                         head,
                     )
                 )
@@ -294,9 +294,9 @@ def _link(head: bytes, lane: str, seq: int, at: str, body: str) -> bytes:
     return sha256(head + f"{lane}\x1f{seq}\x1f{at}\x1f{body}".encode()).digest()
 
 
-def _entry_of(frame: Frame) -> dict[str, Any]:
+def _entry_of(frame: Frame) -> Access:
     done = from_json(frame.body, CommandDone)
-    access = Access(
+    return Access(
         operation=done.operation,
         result="done",
         actor=done.actor,
@@ -312,8 +312,6 @@ def _entry_of(frame: Frame) -> dict[str, Any]:
         trace=frame.trace,
         arguments_hash=done.arguments_hash,
     )
-    entry: dict[str, Any] = json.loads(to_json(access))
-    return entry
 
 
 def _settle(group: Sequence[_Batch], problem: Exception | None) -> None:
