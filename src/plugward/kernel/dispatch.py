@@ -21,7 +21,9 @@ from .access import Append, access_of, note
 from .codec import hash_of, pack, unpack
 from .contracts import Contract, Operation, contract_of
 from .envelope import ANONYMOUS, ActorKind, Call, Envelope, calling, current_call
+from .observe.logs import without_text
 from .observe.meters import Meters
+from .observe.traces import SPANS
 from .problems import from_wire, to_wire
 from .refusals import BadRequest, Fault, NotAllowed, Refusal, Unavailable
 
@@ -59,6 +61,12 @@ class LocalEndpoint:
         self._left_alone: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
+        if SPANS.tracer is None:
+            return await self._measured(operation, request, envelope)
+        with SPANS.span(operation.full_name, envelope, board=self.board):
+            return await self._measured(operation, request, envelope)
+
+    async def _measured(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
         started = time.perf_counter()
         outcome = "ok"
         try:
@@ -189,15 +197,9 @@ def _mapped(error: Exception, operation: Operation, envelope: Envelope) -> Excep
         operation.full_name,
         kind,
         extra={"trace": envelope.trace},
-        exc_info=_without_values(error),
+        exc_info=without_text((type(error), error, error.__traceback__)),
     )
     return Fault(envelope.trace)
-
-
-def _without_values(error: Exception) -> Any:
-    """The traceback with the exception's type but not its text, which may hold patient data."""
-    safe = RuntimeError(f"{type(error).__name__} (text withheld)")
-    return type(safe), safe, error.__traceback__
 
 
 class Dispatcher:

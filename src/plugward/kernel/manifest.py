@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -114,7 +114,7 @@ def _need_problems(needs: dict[str, Any]) -> Iterator[str]:
         if not isinstance(need, dict):
             yield f"the need {name} must read {name} = {{ version = …, away = … }}"
             continue
-        said: dict[str, Any] = need
+        said = cast("dict[str, Any]", need)
         if not _RANGE.match(str(said.get("version", "")).replace(" ", "")):
             yield f"the need {name} must name versions such as >=1,<2"
         away = said.get("away")
@@ -137,15 +137,14 @@ def _permission_problems(raw: dict[str, Any]) -> Iterator[str]:
         if not isinstance(permitted, list):
             yield f"the role {role} must list permissions"
             continue
-        listed: list[Any] = permitted
-        for permission in listed:
+        for permission in cast("list[Any]", permitted):
             if permission not in permissions:
                 yield f"the role {role} gets {permission!r}, which is not in [permissions]"
 
 
 def _setting_problems(settings: dict[str, Any]) -> Iterator[str]:
     for key, value in settings.items():
-        declared: dict[str, Any] = value if isinstance(value, dict) else {"default": value}
+        declared = cast("dict[str, Any]", value) if isinstance(value, dict) else {"default": value}
         if not _NAME.match(key):
             yield f"the setting {key!r} must be lower-case letters, digits and _"
         if "default" not in declared:
@@ -228,7 +227,7 @@ def _checked(manifest: Manifest, key: str, value: Any) -> Any:
     where = f"{manifest.name}.{key}"
     if declared is None:
         raise ManifestError(where, ["there is no such setting"])
-    wanted, given = type(declared.default), type(value)
+    wanted, given = cast("type[Any]", type(declared.default)), cast("type[Any]", type(value))
     if given is not wanted and (given, wanted) != (int, float):
         raise ManifestError(where, [f"must be a {wanted.__name__}"])
     if problem := _outside(declared, value):

@@ -24,6 +24,7 @@ from .events.declare import Job
 from .events.feed import Feed
 from .events.parked import Parked, list_parked, replay, skip
 from .manifest import Settings
+from .observe.logs import guard
 from .observe.meters import Meters
 from .outside import Outside
 from .proofs import Finding, Proof
@@ -76,6 +77,7 @@ class Runtime:
         settings: dict[str, dict[str, Any]] | None = None,
         reacting: bool = True,
     ) -> None:
+        guard()
         self.databases = databases
         self.clock = clock
         self.audit = audit

@@ -28,6 +28,7 @@ from .codec import from_json, to_json
 from .envelope import Actor, Call, Envelope, calling
 from .events.declare import Job
 from .refusals import Refusal, Unavailable
+from .store.frames import columns_of
 from .store.store import Store
 from .store.work import Work
 
@@ -230,7 +231,7 @@ class Sagas:
         found = connection.execute(select(table).where(table.c.id == id)).first()
         if found is None:
             return None
-        row = _Row(**{str(name): value for name, value in found._mapping.items()})
+        row = _Row(**columns_of(found))
         waits = row.due_at > instant and not (now and row.state != SagaState.RUNNING)
         if row.state in ENDED or waits:
             return None

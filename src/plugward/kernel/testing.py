@@ -195,7 +195,7 @@ class Bench:
 
     def attach(self, fake: Any) -> None:
         """Plug a fake in (again): what it stands for answers from now on."""
-        contract = _contract_of(type(fake))
+        contract = _contract_of(cast("type[Any]", type(fake)))
 
         async def never_done(call: Call) -> None:
             del call

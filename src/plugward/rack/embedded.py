@@ -1,5 +1,6 @@
 """The embedded shape 单进程形态: every board in this process, SQLite files under one folder."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from plugward.kernel.auditlog import AuditLog
 from plugward.kernel.clock import SystemClock
 from plugward.kernel.dispatch import Transport
+from plugward.kernel.observe.logs import stop_writing, write_json
 from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.databases import Databases
 from plugward.kit.time import Clock
@@ -32,6 +34,7 @@ class Embedded:
         self.folder = folder
         self.hospital: HospitalSettings = folder.settings()
         self.clock: Clock = clock or SystemClock()
+        self._log: logging.Handler | None = None
         self.found: Found = discover(without)
         location: Path | str = self.hospital.database or folder.boards
         self.runtime = Runtime(
@@ -60,8 +63,12 @@ class Embedded:
         return merged
 
     async def start(self, progress: Progress = lambda _: None) -> None:
+        self._log = write_json(self.folder.logs / "plugward.jsonl")
         progress(f"{len(self.found.boards)} boards")
         await self.runtime.start(self.found.boards)
 
     async def stop(self) -> None:
         await self.runtime.stop()
+        if self._log is not None:
+            stop_writing(self._log)
+            self._log = None

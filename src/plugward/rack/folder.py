@@ -39,6 +39,7 @@ class DataFolder:
         self.boards = path / "boards"
         self.audit = path / "audit"
         self.keys = path / "keys"
+        self.logs = path / "logs"
         self.settings_file = path / "plugward.toml"
         self._lock: IO[str] | None = None
 

@@ -21,6 +21,7 @@ from plugward.kit.time import Clock
 
 from ..codec import from_json, pack
 from ..envelope import Actor, Call, Envelope, calling
+from ..observe.traces import SPANS
 from ..refusals import AlreadyThere, ChangedMeanwhile, Refusal, Unavailable
 from ..store.frames import Frame
 from ..store.store import Store
@@ -188,6 +189,13 @@ class Consumer:
             trace=frame.trace,
             caller=self._store.board,
         )
+        if SPANS.tracer is None:
+            await self._react(reaction, frame, envelope)
+            return
+        with SPANS.span(f"on:{reaction.name}", envelope, hears=True, tag=frame.tag):
+            await self._react(reaction, frame, envelope)
+
+    async def _react(self, reaction: Reaction, frame: Frame, envelope: Envelope) -> None:
         event = self._event_for(reaction, frame)
         with calling(Call(envelope, operation=f"on:{reaction.name}", cause=frame.id)):
             await reaction.function(event, **self._given(reaction))

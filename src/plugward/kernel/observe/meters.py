@@ -28,8 +28,13 @@ class Meter(msgspec.Struct):
         for index, count in enumerate(self.buckets):
             seen += count
             if seen >= wanted:
-                return _FLOOR_S * 2 ** ((index + 1) / _PER_DOUBLING) * 1000
+                return upper_bound_s(index) * 1000
         return None
+
+
+def upper_bound_s(bucket: int) -> float:
+    """The longest time that falls into a bucket, in seconds."""
+    return float(_FLOOR_S * 2 ** ((bucket + 1) / _PER_DOUBLING))
 
 
 class Meters:

@@ -205,6 +205,7 @@ class ServerEngine:
             pool_size=1,
             max_overflow=POOL_MAX - 1,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error's text never quotes a patient
             isolation_level="READ COMMITTED",
             **options,
         )

@@ -255,12 +255,14 @@ def _open(path: Path | None, *, durable: bool) -> Engine:
     if path is None:
         engine = create_engine(
             "sqlite://",
+            hide_parameters=True,
             poolclass=StaticPool,
             connect_args={"check_same_thread": False, "cached_statements": 512},
         )
     else:
         engine = create_engine(
             f"sqlite:///{path}",
+            hide_parameters=True,
             poolclass=NullPool,
             connect_args={"check_same_thread": False, "cached_statements": 512, "timeout": 10},
         )
