@@ -53,13 +53,13 @@ class Read(msgspec.Struct, frozen=True):
     recorded_at: Any
 
 
-class _Row(msgspec.Struct):
+class Row(msgspec.Struct):
     p: int
     t: Any
     r: Message
 
 
-Rows = dict[str, dict[tuple[Any, ...], _Row]]
+Rows = dict[str, dict[tuple[Any, ...], Row]]
 
 
 class Batch(msgspec.Struct):
@@ -84,7 +84,7 @@ def batch_of(frames: Iterable[Frame], declared: Mapping[str, tuple[Declared, ...
                 position = frame.position or 0
                 newest = into.get(key)
                 if newest is None or newest.p <= position:
-                    into[key] = _Row(position, frame.recorded_at, row)
+                    into[key] = Row(position, frame.recorded_at, row)
     return batch
 
 
@@ -120,7 +120,7 @@ def write_batch(
     return written
 
 
-def _replace(connection: "DuckDBPyConnection", table: FactTable, rows: list[_Row]) -> None:
+def _replace(connection: "DuckDBPyConnection", table: FactTable, rows: list[Row]) -> None:
     """One statement each to read the batch, drop what it replaces, and put it in."""
     if not rows:
         return
