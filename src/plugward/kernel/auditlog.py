@@ -143,7 +143,7 @@ class AuditLog:
                 continue
             self.collected[feed.board] = position
 
-    async def _taken(self, entries: list[dict[str, Any]], cursor: tuple[str, int]) -> bool:
+    async def _taken(self, entries: list[Access], cursor: tuple[str, int]) -> bool:
         """The commands are safe in the outbox: storage that does not answer is waited for."""
         try:
             await self._submit(entries, cursor)
