@@ -31,6 +31,7 @@ from plugward.kernel.envelope import ALL_CAMPUSES, Actor, ActorKind, acting_as
 from plugward.kit.ids import new_id
 from plugward.sim.foundation import planner
 from plugward.sim.outside.lis import LisOrder, SimulatedLis
+from plugward.sim.outside.registration import RegistrationSystem
 from plugward.sim.people import id_card
 from plugward.vocabulary import (
     CampusCode,
@@ -170,6 +171,37 @@ async def test_a_registration_by_message_is_a_patient_with_an_open_visit(tmp_pat
         assert (encounter.patient, encounter.state) == (patient.id, EncounterState.ARRIVED)
         assert encounter.department == "C1-CARD"
         await house.house.audit()
+
+
+async def test_a_sender_that_loses_its_line_sends_again_and_nobody_is_doubled(
+    tmp_path: Path,
+) -> None:
+    """连接断开后原系统重连续发：不丢人，也不重复建档。"""
+    async with hospital(tmp_path) as house:
+        old = RegistrationSystem("127.0.0.1", house.port)
+        born = date(1959, 3, 2)
+
+        async def announce(number: int) -> str:
+            return await old.announce(
+                number=f"P{number}",
+                name="张示例",
+                sex="male",
+                born=born,
+                id_card=id_card(born, Sex.MALE, number),
+                phone="13800000000",
+            )
+
+        assert await announce(1) == "AA"
+        for connection in list(house.house.runtime.plugged["hub"].service._server.connections):
+            connection.abort()
+        await asyncio.sleep(0.02)
+        assert await announce(2) == "AA"
+        assert old.answers == {"AA": 2}
+        await old.close()
+        first, second = await house.patient("P1"), await house.patient("P2")
+        assert first is not None
+        assert second is not None
+        assert first.person != second.person
 
 
 async def test_an_update_changes_the_patient_and_an_unknown_one_is_named(tmp_path: Path) -> None:
@@ -339,6 +371,14 @@ async def test_signed_tests_go_to_the_laboratory_system_and_their_results_come_b
             for line in (acr, hba1c):
                 await lab.collect(Collect(id=SpecimenId(new_id()), requests=(line,)))
         assert await lis.report("127.0.0.1", house.port, measured) == ["AA", "AA"]
+        # The laboratory trusts this system's final results (setting lab.trust_outside_final).
+        with house.house.acting("doctor"):
+            patient = await house.patient("P1")
+            assert patient is not None
+            lines = await lab.reports_of((patient.id,))
+            reports = [await lab.report(line.id) for line in lines]
+        values = {result.item: result.value for r in reports for result in r.results}
+        assert values == {URINE_ACR: "18.5", HBA1C: "7.1"}
         with house.house.acting("doctor"):
             states = {r.item: r.state for r in await lab.requests_of(visit_.encounter)}
         assert set(states) == {URINE_ACR, HBA1C}

@@ -75,7 +75,9 @@ class Plan(msgspec.Struct, frozen=True):
 async def _run(folder: DataFolder, plan: Plan, console: Console) -> tuple[DayReport, AuditReport]:
     paced = plan.speed > 0
     clock = SystemClock(start=_dawn(), rate=plan.speed) if paced else ManualClock(DAWN)
-    hospital = Embedded(folder, clock=clock, without=LEFT_OUT)
+    # A port of its own: a day may run beside an open hospital.
+    hub = {"mllp_port": 0}
+    hospital = Embedded(folder, clock=clock, without=LEFT_OUT, extra={"hub": hub})
     with Steps(console) as steps:
         step = steps.begin("visits 就诊", plan.visits)
         await hospital.start()

@@ -19,6 +19,7 @@ from plugward.kernel.refusals import Refusal, Unavailable
 from plugward.kit.time import hospital_date
 
 from ..cast import Cast, Ids, Member
+from ..outside.registration import RegistrationSystem
 from .journal import Journal
 from .world import World
 
@@ -44,6 +45,8 @@ class Hospital:
         self.drug_store = runtime.client(DrugStore)
         self.lab = runtime.client(Lab)
         self.doors_close = False
+        self.old_system: RegistrationSystem | None = None
+        """The main campus's old registration system, where the hub is plugged in."""
 
     @property
     def today(self) -> date:

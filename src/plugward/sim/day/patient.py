@@ -53,6 +53,8 @@ from .hospital import Hospital
 LOOK_S = 20
 PATIENCE = timedelta(hours=4)
 EARLY = timedelta(minutes=25)
+OLD_SYSTEM_CAMPUS = "C1"
+ANNOUNCED = 4  # one patient in so many
 TRIES_MAX = 3
 # Shares of patients: assumptions, not measurements.
 RETURN_VISITS = 0.1
@@ -162,6 +164,7 @@ class PatientPath:
         self._visit.is_finished = True
 
     async def _come(self) -> None:
+        await self._be_announced()
         await self._register()
         appointment = await self._book()
         if appointment is None:
@@ -176,6 +179,22 @@ class PatientPath:
             await self._collect()
 
     # ── the desk ────────────────────────────────────────────────────────────────────────────
+    async def _be_announced(self) -> None:
+        """Some were registered in the main campus's old system: it tells the hub, by HL7."""
+        hospital, person = self._hospital, self._visit.person
+        old = hospital.old_system
+        if old is None or self._visit.campus != OLD_SYSTEM_CAMPUS or person.id.int % ANNOUNCED:
+            return
+        answer = await old.announce(
+            number=f"P{person.id.hex[-12:]}",
+            name=person.name,
+            sex=person.sex,
+            born=person.born,
+            id_card=person.id_card,
+            phone=person.phone,
+        )
+        hospital.journal.did(f"told by HL7: {answer}")
+
     async def _register(self) -> None:
         hospital, person = self._hospital, self._visit.person
         with hospital.step("register patient", self._desk):

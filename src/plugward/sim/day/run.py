@@ -17,6 +17,7 @@ from plugward.kit.time import Instant, hospital_date, hospital_midnight, millise
 from ..cast import Cast, Ids, Member
 from ..clinics import PERIODS, sessions_of
 from ..foundation import lay_foundation, planner
+from ..outside.demo import connect_registration
 from ..outside.payment import Faults, PaymentChannel
 from ..people import make_person
 from ..staff import day_staff
@@ -68,11 +69,14 @@ class Day:
         started = time.perf_counter()
         midnight = hospital_midnight(self.hospital.today)
         await self.prepare()
+        self.hospital.old_system = await connect_registration(self._runtime)
         people = self._people_come(midnight)
         await self._staff_begin(midnight)
         self.world.begin(self._count(people, tell))
         await self.world.run_to(midnight + LAST)
         await self._runtime.quiet(patience_s=120)
+        if self.hospital.old_system is not None:
+            await self.hospital.old_system.close()
         tell(self._visits_wanted)
         if self.world.problems:
             raise self.world.problems[0]

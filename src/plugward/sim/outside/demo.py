@@ -11,6 +11,7 @@ from plugward.vocabulary import CampusCode
 
 from .lis import SimulatedLis
 from .payment import PaymentChannel
+from .registration import RegistrationSystem
 
 ENGINEER = Actor(
     id="system:preparation",
@@ -69,6 +70,15 @@ def laboratory(port: int) -> System:
         port=port,
         charset="GB 18030-2000",
     )
+
+
+async def connect_registration(runtime: Runtime) -> RegistrationSystem | None:
+    """The main campus's old registration system, as the hub's sender; nothing without a hub."""
+    if "hub" not in runtime.plugged:
+        return None
+    with acting_as(ENGINEER, request=new_id()):
+        await runtime.client(Hub).configure(senders()[0])
+    return RegistrationSystem("127.0.0.1", runtime.plugged["hub"].service.port)
 
 
 async def connect_systems(runtime: Runtime) -> SimulatedLis | None:
