@@ -5,6 +5,7 @@ import logging
 
 from plugward.kernel.codec import to_json
 from plugward.kernel.dispatch import envelope_for
+from plugward.kernel.observe.prometheus import KIND, Gauge, exposition
 from plugward.kernel.runtime import Runtime
 
 from .edge import decode, openapi
@@ -53,7 +54,7 @@ class Interfaces:
     def described(self, table: Table, request: Request) -> Response:
         """OpenAPI documents and metrics."""
         if request.path == "/metrics":
-            return Response(self._metrics(table), kind="text/plain; version=0.0.4; charset=utf-8")
+            return Response(self._metrics(table), kind=KIND)
         if request.path == "/openapi.json":
             return json_answer(
                 {
@@ -89,40 +90,14 @@ class Interfaces:
 
     def _metrics(self, table: Table) -> str:
         """Counters and times of every operation, in the Prometheus text format."""
-        lines = [
-            "# HELP plugward_calls_total Calls of an operation by outcome.",
-            "# TYPE plugward_calls_total counter",
-        ]
-        meters = sorted(self._runtime.meters.by_operation.items())
-        for name, meter in meters:
-            lines += [
-                f'plugward_calls_total{{operation="{name}",outcome="{outcome}"}} {count}'
-                for outcome, count in sorted(meter.outcomes.items())
-            ]
-        lines += [
-            "# HELP plugward_call_seconds Time of an operation.",
-            "# TYPE plugward_call_seconds summary",
-        ]
-        for name, meter in meters:
-            for share in (0.5, 0.95, 0.99):
-                found = meter.quantile_ms(share)
-                if found is not None:
-                    lines.append(
-                        f'plugward_call_seconds{{operation="{name}",quantile="{share}"}} '
-                        f"{found / 1000:.6f}"
-                    )
-            lines.append(f'plugward_call_seconds_sum{{operation="{name}"}} {meter.total_s:.6f}')
-            lines.append(f'plugward_call_seconds_count{{operation="{name}"}} {meter.calls}')
-        lines += [
-            "# HELP plugward_board_up Whether a board is plugged in.",
-            "# TYPE plugward_board_up gauge",
-            *(f'plugward_board_up{{board="{name}"}} 1' for name in sorted(table.plugged)),
-            "# HELP plugward_events_waiting Facts known and not yet dealt with.",
-            "# TYPE plugward_events_waiting gauge",
-            *(
-                f'plugward_events_waiting{{board="{name}"}} '
-                f"{sum(c.lag for c in part.consumers.values())}"
-                for name, part in sorted(table.plugged.items())
+        waiting = {
+            name: sum(c.lag for c in part.consumers.values())
+            for name, part in table.plugged.items()
+        }
+        gauges = (
+            Gauge(
+                "plugward_board_up", "Whether it is plugged in.", "board", dict.fromkeys(waiting, 1)
             ),
-        ]
-        return "\n".join(lines) + "\n"
+            Gauge("plugward_events_waiting", "Facts not yet dealt with.", "board", waiting),
+        )
+        return exposition(self._runtime.meters, gauges)
