@@ -7,7 +7,7 @@ which order, seen by whom) is built once with bind parameters and reused; only v
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from sqlalchemy import (
@@ -46,13 +46,14 @@ Shape = tuple[tuple[str, Compared], ...]
 
 def shape_of(values: Mapping[str, Any]) -> tuple[Shape, dict[str, Any]]:
     """The shape of some comparisons, and their bind values."""
-    shape, bound = [], {}
+    shape: list[tuple[str, Compared]] = []
+    bound: dict[str, Any] = {}
     for name, value in values.items():
         if value is None:
             shape.append((name, Compared.NULL))
         elif isinstance(value, (tuple, frozenset)):
             shape.append((name, Compared.ANY_OF))
-            bound[f"w_{name}"] = list(value)
+            bound[f"w_{name}"] = list(cast("tuple[Any, ...]", value))
         else:
             shape.append((name, Compared.EQUAL))
             bound[f"w_{name}"] = value

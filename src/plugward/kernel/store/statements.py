@@ -82,7 +82,7 @@ def key_is(table: Table, key: Any) -> list[ColumnElement[bool]]:
 def key_values(table: Table, key: Any) -> dict[str, Any]:
     """The primary key's columns with the values of ``key`` (a tuple for a compound one)."""
     names = [column.name for column in table.primary_key.columns]
-    values = key if isinstance(key, tuple) else (key,)
+    values = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else (key,)
     if len(values) != len(names):
         raise TypeError(f"{table.name} has {len(names)} key columns, got {len(values)}")
     return dict(zip(names, values, strict=True))
