@@ -1,5 +1,6 @@
 """The pages of the laboratory: drawing, the bench, reports, critical values."""
 
+from decimal import Decimal
 from itertools import groupby
 
 from plugward.kernel import Invalid, Message, Plain
@@ -17,9 +18,10 @@ from plugward.kernel.pages import (
     view,
 )
 from plugward.kit.message import Clinical
-from plugward.vocabulary import CampusCode, EncounterId, OrderLineId, ReportId, SpecimenId
+from plugward.vocabulary import CampusCode, EncounterId, OrderLineId, ReportId, Sex, SpecimenId
 
 from .contract import (
+    BenchView,
     Collect,
     CriticalId,
     CriticalValue,
@@ -31,6 +33,7 @@ from .contract import (
     WaitingRequest,
     WithdrawReason,
 )
+from .rules import range_for
 
 LIST_MAX = 100
 WORDS = {
@@ -46,10 +49,10 @@ WORDS = {
     WithdrawReason.CORRECTED_BY_ANALYSER: ("仪器更正", "Corrected by analyser"),
 }
 TABS = (
-    (SpecimenState.COLLECTED, "待接收", "To receive"),
-    (SpecimenState.RECEIVED, "待结果", "To measure"),
-    (SpecimenState.RESULTED, "待审核", "To verify"),
-    (SpecimenState.REPORTED, "已报告", "Reported"),
+    (SpecimenState.COLLECTED, "接收", "Receive"),
+    (SpecimenState.RECEIVED, "结果", "Measure"),
+    (SpecimenState.RESULTED, "审核", "Verify"),
+    (SpecimenState.REPORTED, "已发", "Done"),
 )
 
 
@@ -141,10 +144,17 @@ async def worklist(
         chosen=chosen,
         report=report,
         values=values,
+        ranges=_ranges(chosen) if chosen else {},
         words=WORDS,
         reject_reasons=tuple(RejectReason),
         withdraw_reasons=tuple(WithdrawReason),
     )
+
+
+def _ranges(chosen: BenchView) -> dict[str, tuple[Decimal | None, Decimal | None]]:
+    """What is normal for this patient, shown before anything is typed."""
+    sex = chosen.subject.sex if chosen.subject else Sex.UNKNOWN
+    return {t.item: range_for(t, sex) if t.is_numeric else (None, None) for t in chosen.tests}
 
 
 @action("/lab/receive", title="接收", permission="lab.receive")
