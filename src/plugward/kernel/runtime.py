@@ -105,7 +105,11 @@ class Runtime:
             await self._begin(plugged)
 
     async def stop(self) -> None:
-        """Timers first, then reactions, then stores: nothing is cut in half."""
+        """Doors to the outside first, then timers, reactions, stores: nothing is cut in half."""
+        for plugged in self.plugged.values():
+            close_doors = getattr(plugged.service, "close_doors", None)
+            if close_doors is not None:
+                await close_doors()
         for plugged in self.plugged.values():
             _silence(plugged)
         consumers = [c for p in self.plugged.values() for c in p.consumers.values()]

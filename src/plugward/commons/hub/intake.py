@@ -122,7 +122,7 @@ class Intake:
             kept = await self._ledger.append(arrival, plan.lanes, first)
             if kept.is_new and expected is not None:
                 self._nudge(plan)
-                return await self._applied(expected, kept, accepted)
+                return await self._applied(message, expected, kept, accepted)
         except LedgerFailed as failure:
             error = Hl7Error(
                 str(failure), code=ErrorCode.INTERNAL, shown="平台暂时无法存储，请重发"
@@ -134,7 +134,7 @@ class Intake:
         if kept.is_clash:
             return await self._refused(message, peer, _clash(), id_, code=Acknowledgement.ERROR)
         if not kept.is_new:
-            return await self._repeated(plan, kept, accepted)
+            return await self._repeated(message, plan, kept, accepted)
         self._nudge(plan)
         return accepted
 
@@ -142,7 +142,7 @@ class Intake:
         for lane in plan.lanes:
             self._lanes.nudge(lane.destination)
 
-    async def _repeated(self, plan: Plan, kept: Kept, accepted: bytes) -> bytes:
+    async def _repeated(self, message: Message, plan: Plan, kept: Kept, accepted: bytes) -> bytes:
         """Finished: the first answer. AE: the sender was asked to come again. Else: wait too."""
         if kept.answer is not None and kept.code != Acknowledgement.ERROR:
             return kept.answer
@@ -154,13 +154,21 @@ class Intake:
             answer, _ = await self._ledger.first_answer(kept.seq)
             if answer is not None:  # it was answered while this repeat came in
                 return answer
-        return await self._applied(expected, kept, accepted)
+        return await self._applied(message, expected, kept, accepted)
 
     async def _applied(
-        self, expected: "asyncio.Future[Outcome]", kept: Kept, accepted: bytes
+        self, message: Message, expected: "asyncio.Future[Outcome]", kept: Kept, accepted: bytes
     ) -> bytes:
         await asyncio.wait({expected}, timeout=self._reply_s_max)
         outcome = expected.result() if expected.done() and not expected.cancelled() else None
+        if outcome is not None and outcome.state is State.DEAD and outcome.reply is None:
+            # Our own fault: it stands among the dead letters, and the sender keeps it, too.
+            error = Hl7Error(
+                outcome.reason, code=ErrorCode.INTERNAL, shown="平台内部错误，请稍后重发"
+            )
+            answer = self._acknowledge(message, Acknowledgement.ERROR, kept.id, error)
+            await self._ledger.answered(kept.seq, answer, Acknowledgement.ERROR)
+            return answer
         if outcome is not None and outcome.reply is not None and outcome.state is not State.PENDING:
             return outcome.reply
         # The board is away or slow. The message is durable and stays on its lane: that is an AA.

@@ -31,6 +31,8 @@ Operation = Callable[[sqlite3.Connection], Any]
 GROUP_MAX = 512
 WAITING_MAX = 20_000
 DUPLICATE_WINDOW = timedelta(days=30)
+WRITE_FAILURES = (sqlite3.Error, ValueError, OverflowError, AssertionError)
+"""What a write can end with: the disk's trouble, or a value SQLite cannot hold."""
 REFUSED = ("AE", "AR")
 REFUSED_MAX = 10_000
 REFUSED_BYTES_MAX = 64 * 1024
@@ -154,7 +156,7 @@ class LocalLedger:
     async def start(self) -> None:
         """Open the file, making it if it is not there."""
         self._loop = asyncio.get_running_loop()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         writer = sql.connect(self._path)
         writer.executescript(sql.SCHEMA)
         self._reader = sql.connect(self._path)
@@ -360,7 +362,7 @@ def _run_group(connection: sqlite3.Connection, operations: list[Operation]) -> l
         return []
     try:
         return _transaction(connection, operations)
-    except sqlite3.Error as failure:
+    except WRITE_FAILURES as failure:
         if len(operations) == 1:
             return [LedgerFailed(str(failure))]
     return [_run_group(connection, [one])[0] for one in operations]
@@ -371,7 +373,7 @@ def _transaction(connection: sqlite3.Connection, operations: list[Operation]) ->
         connection.execute("BEGIN IMMEDIATE")
         results = [operation(connection) for operation in operations]
         connection.execute("COMMIT")
-    except sqlite3.Error:
+    except WRITE_FAILURES:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

@@ -106,10 +106,14 @@ class HubService(Hub):
             problem = f"plain MLLP on {host} needs a reason in the setting hub.plain_reason"
             raise ManifestError("hub", [problem])
 
-    async def stopping(self) -> None:
-        """Answer what is under way, finish deliveries, close the ledger."""
+    async def close_doors(self) -> None:
+        """Take nothing more from outside; what is under way is answered."""
         if self.port:
             await self._server.stop()
+
+    async def stopping(self) -> None:
+        """Answer what is under way, finish deliveries, close the ledger."""
+        await self.close_doors()
         await self._lanes.stop()
         for client in self._clients.values():
             await client.close()

@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugward.commons.hub import hl7
@@ -211,6 +211,7 @@ def test_hexadecimal_data_is_in_the_senders_character_set() -> None:
     assert parse(raw)["PID-5"] == "张三"
 
 
+@settings(deadline=None)
 @given(text=plain, separators=marks)
 def test_any_text_survives_escaping_whatever_the_delimiters(
     text: str, separators: Separators
@@ -225,6 +226,7 @@ def test_any_text_survives_escaping_whatever_the_delimiters(
 # Writing
 
 
+@settings(deadline=None)
 @given(
     fields=st.dictionaries(
         st.integers(min_value=1, max_value=30),
@@ -261,6 +263,7 @@ def test_sec_hub_06_a_name_with_delimiters_round_trips_and_injects_nothing(evil:
     assert again["PID-8"] == "M"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([b"\r", b"\n", b"\r\n"]))
 def test_what_was_read_goes_out_byte_for_byte(noise: bytes, end: bytes) -> None:
     raw = b"MSH|^~\\&|A|B|C|D|||ADT^A28|7|P|2.5.1" + end + b"PID|" + noise
@@ -377,6 +380,7 @@ def test_an_undecodable_message_is_answered_with_its_control_id() -> None:
     assert answer.raw_text("ERR-2") == "MSH^1^18"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_whatever_arrives_gets_an_answer_or_is_read(raw: bytes) -> None:
     for attempt in (raw, b"MSH|^~\\&|" + raw, b"MSH" + raw):

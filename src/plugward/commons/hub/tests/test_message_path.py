@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from plugward.commons.hub.hl7 import ErrorCode, Hl7Error, Message, acknowledge, parse, parse_path
 from plugward.commons.hub.intake import Intake, NotGranted, Plan
@@ -26,7 +28,7 @@ from plugward.commons.hub.ledger import (
     Outcome,
 )
 from plugward.commons.hub.ledger_tables import State
-from plugward.commons.hub.mllp import Peer
+from plugward.commons.hub.mllp import Limits, MllpClient, MllpServer, Peer
 from plugward.kernel.clock import ManualClock
 from plugward.kit.ids import new_id
 
@@ -415,3 +417,43 @@ async def test_the_answer_given_with_the_message_is_the_one_repeated(tmp_path: P
         again = await node.ledger.append(arrival)
         assert (first.is_new, again.is_new, again.answer, again.code) == (True, False, b"yes", "AA")
         assert await node.ledger.body(first.seq) == b"body"
+
+
+async def test_a_fault_of_ours_is_an_error_to_the_sender_and_a_dead_letter_here(
+    tmp_path: Path,
+) -> None:
+    async def breaks(_delivery: Delivery) -> Outcome:
+        raise KeyError("a bug in a mapping")
+
+    async with running(tmp_path, APPLIED) as node:
+        node.lanes.add(Destination("boards", breaks))
+        answer = await node.send(adt())
+        assert (answer["MSA-1"], answer["ERR-3"]) == ("AE", "207")
+        assert "a bug" not in answer.text
+        [letter] = await node.ledger.dead_letters()
+        assert letter.reason == "fault: KeyError"
+
+
+@settings(max_examples=25, deadline=None)
+@given(noise=st.binary(max_size=400), is_framed=st.booleans())
+def test_sec_hub_03_noise_is_answered_or_closed_and_the_next_sender_is_served(
+    tmp_path_factory: pytest.TempPathFactory, noise: bytes, is_framed: bool
+) -> None:
+    async def attack() -> None:
+        async with running(tmp_path_factory.mktemp("noise")) as node:
+            limits = Limits(idle_in_frame_s=0.05, looked_after_every_s=0.02)
+            server = MllpServer(node.intake.handle, node.intake.refuse_frame, limits=limits)
+            port = await server.start("127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"\x0b" + noise + b"\x1c\r" if is_framed else noise)
+            writer.write_eof()
+            async with asyncio.timeout(5):
+                await reader.read()
+            writer.close()
+            client = MllpClient("127.0.0.1", port)
+            assert b"MSA|AA|7" in await client.send(adt())
+            await client.close()
+            await server.stop()
+            assert server.partial_bytes == 0
+
+    asyncio.run(attack())

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugward.commons.hub.mllp import (
@@ -52,6 +52,7 @@ async def read_all(reader: asyncio.StreamReader) -> bytes:
 # Cutting
 
 
+@settings(deadline=None)
 @given(st.lists(payload, max_size=6), st.lists(st.integers(1, 40), min_size=1, max_size=40))
 def test_frames_come_whole_however_the_network_splits_them(
     messages: list[bytes], steps: list[int]
@@ -66,6 +67,7 @@ def test_frames_come_whole_however_the_network_splits_them(
     assert (cutter.broken, cutter.pending) == ("", 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=50), max_size=20))
 def test_noise_never_breaks_the_cutter_and_is_never_a_frame_with_framing_bytes(
     noise: list[bytes],
