@@ -44,14 +44,18 @@ class Compared(StrEnum):
 Shape = tuple[tuple[str, Compared], ...]
 
 
-def shape_of(values: Mapping[str, Any]) -> tuple[Shape, dict[str, Any]]:
-    """The shape of some comparisons, and their bind values."""
+def shape_of(values: Mapping[str, Any], *, exact: bool = False) -> tuple[Shape, dict[str, Any]]:
+    """The shape of some comparisons, and their bind values.
+
+    A tuple means *any of these*; ``exact`` takes it for the value of one column, as a ``Stored``
+    tuple is.
+    """
     shape: list[tuple[str, Compared]] = []
     bound: dict[str, Any] = {}
     for name, value in values.items():
         if value is None:
             shape.append((name, Compared.NULL))
-        elif isinstance(value, (tuple, frozenset)):
+        elif isinstance(value, (tuple, frozenset)) and not exact:
             shape.append((name, Compared.ANY_OF))
             bound[f"w_{name}"] = list(cast("tuple[Any, ...]", value))
         else:

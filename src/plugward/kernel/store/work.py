@@ -218,7 +218,8 @@ class Work(Reading):
         if not changes:
             return
         keys = {c.name: getattr(before, c.name) for c in table.primary_key.columns}
-        shape, values = prepared.shape_of(keys | {name: old for name, (old, _) in changes.items()})
+        old_values = {name: old for name, (old, _) in changes.items()}
+        shape, values = prepared.shape_of(keys | old_values, exact=True)
         sight = self._sight(table, values)
         values.update({f"v_{name}": new for name, (_, new) in changes.items()})
         done = self._execute(prepared.change(table, shape, tuple(changes), sight), values)
