@@ -153,8 +153,9 @@ def test_somebody_new_is_registered_without_leaving_the_desk(
     nurse.page.fill("#who", "秦风")
     nurse.press("Enter")
     expect(nurse.page.locator("#main")).to_contain_text("没有找到")
-    expect(nurse.page.locator("#who")).to_be_focused()
+    nurse.page.wait_for_timeout(100)  # the page has settled, as it has for a person
     nurse.press("F4")
+    expect(nurse.page.locator("#new-name")).to_be_focused()
     nurse.page.keyboard.insert_text("秦风")
     nurse.page.fill("#f-card", "990001196405200021")
     expect(nurse.page.locator("#confirm")).to_be_enabled()
@@ -164,6 +165,7 @@ def test_somebody_new_is_registered_without_leaving_the_desk(
     nurse.page.fill("#f-card", "")
     nurse.press("F9")
     expect(nurse.page.locator("#confirm")).to_contain_text("挂号并签到")
+    nurse.page.wait_for_timeout(100)
     nurse.press("F9")
     expect(nurse.page.locator("#said-note")).to_contain_text("秦风 已挂")
     nurse.calm(expected=["422"])

@@ -37,9 +37,9 @@ async def find(patients: Patients, viewer: Viewer, text: Identifying = "") -> Vi
     if text.strip():
         try:
             hits = await patients.find(text)
-            note = "" if hits else "没有找到"
-        except SearchTooShort as short:
-            note = f"请至少输入 {short.places_min} 个字符"
+            note = "" if hits else "not_found"
+        except SearchTooShort:
+            note = "too_short"
     return view("find.html", text=text, hits=hits, note=note, now=viewer.now)
 
 

@@ -195,18 +195,18 @@ async def registration_home(viewer: Viewer, registrations: Registrations) -> Hom
 async def _found(
     patients: Patients, text: str, patient: PatientId | None
 ) -> tuple[tuple[PatientSummary, ...], str]:
-    """Who is meant, or a word why nobody was found."""
+    """Who is meant, or the key of a word why nobody was found."""
     try:
         if patient is not None:
             return await patients.summaries((patient,)), ""
         if not text.strip():
             return (), ""
         hits = await patients.find(text)
-    except SearchTooShort as short:
-        return (), f"请至少输入 {short.places_min} 个字符"
+    except SearchTooShort:
+        return (), "too_short"
     except Unavailable:
-        return (), "患者主索引暂不可用：可为已有预约者按预约签到，不能新挂号"
-    return hits, "" if hits else "没有找到，可新建患者"
+        return (), "index_away"
+    return hits, "" if hits else "not_found"
 
 
 async def _numbers(

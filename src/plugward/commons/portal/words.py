@@ -4,6 +4,7 @@ import inspect
 import re
 import tomllib
 from collections.abc import Iterable
+from datetime import datetime
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from plugward.kernel.board import Board
 from plugward.kernel.refusals import Refusal
+from plugward.kit.time import HOSPITAL_ZONE
 
 CHINESE = "zh-CN"
 ENGLISH = "en"
@@ -57,7 +59,10 @@ class Words:
         return fill(sentence, values)
 
     def _worded(self, value: Any, board: str, language: str) -> Any:
-        """A member of an enum by its word, ``[values]`` ``"PasswordFault.too-short"``, if any."""
+        """An instant in the hospital's time; a member of an enum by its word, in ``[values]``
+        ``"PasswordFault.too-short"``, if there is one."""
+        if isinstance(value, datetime):
+            return f"{value.astimezone(HOSPITAL_ZONE):%m-%d %H:%M}"
         if not isinstance(value, Enum):
             return value
         key = f"{type(value).__name__}.{value.value}"
