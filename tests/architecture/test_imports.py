@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_import_points_the_way_the_layout_says() -> None:
-    result = subprocess.run(  # noqa: S603 - our own tool on our own tree
+    result = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         cwd=ROOT,
         capture_output=True,

@@ -163,13 +163,13 @@ async def test_a_live_cursor_misses_nothing_however_late_a_transaction_commits(
     keys = [new_id() for _ in range(5)]
     vault = bench.client(Vault)
 
-    async def writer(number: int) -> None:
+    async def writer() -> None:
         for _ in range(12):
             await vault.say(chance.choice(keys), chance.randint(1, 4))
             await asyncio.sleep(chance.random() * 0.004)
 
     seen: list[Any] = []
-    writing = asyncio.gather(*(writer(n) for n in range(8)))
+    writing = asyncio.gather(*(writer() for _ in range(8)))
     position = 0
     idle = 0
     while idle < 60:

@@ -50,7 +50,8 @@ def up(*, data: Path, host: str, port: int, mllp_port: int, demo: bool, speed: f
     except (Refusal, Unavailable, Fault) as error:
         console.print(
             f"The hospital could not be opened: {error}. Run 'plugward audit --data {data}' and "
-            f"look at the log; an empty folder (--data) always works.", markup=False,
+            f"look at the log; an empty folder (--data) always works.",
+            markup=False,
         )
         return REFUSED
     finally:
