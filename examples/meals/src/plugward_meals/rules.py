@@ -58,6 +58,10 @@ MENU = {
 }
 
 
+# A meal may be delivered before master data has heard of its dish; its price held already then.
+MENU_SINCE = hospital_midnight(date(2020, 1, 1))
+
+
 def draft_of(dish: Dish) -> Draft:
     """The dish as a charge item 收费项目 of the hospital's catalogue."""
     return Draft(
@@ -66,4 +70,5 @@ def draft_of(dish: Dish) -> Draft:
         name_en=dish.name_en,
         unit="份",
         price=dish.first_price,
+        valid_from=MENU_SINCE,
     )
