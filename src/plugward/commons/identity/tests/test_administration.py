@@ -54,6 +54,8 @@ from plugward.commons.identity.tests.desk import (
     staff_id,
 )
 from plugward.commons.masterdata.board import board as masterdata
+from plugward.commons.masterdata.contract import Domain, EntryPublished
+from plugward.commons.masterdata.fakes import seeded
 from plugward.kernel import Work, WrongState
 from plugward.kernel.auditlog import AuditLog
 from plugward.kernel.clock import ManualClock
@@ -454,3 +456,51 @@ async def test_colleagues_are_found_by_campus_and_role() -> None:
         assert await desk.identity.colleagues(CampusCode("C2")) == ()
         names = await desk.identity.staff((there.id, gone.id, staff_id("nobody")))
         assert {n.name for n in names} == {"江远帆", "已离职"}
+
+
+async def test_the_login_page_offers_the_places_master_data_knows() -> None:
+    """院区、科室随主数据发布而出现，重复送达不重复，停用即消失。"""
+    desk = Desk()
+    for fact in (*seeded(Domain.CAMPUS), *seeded(Domain.DEPARTMENT, "C1-CARD", "C2-CARD")):
+        await desk.bench.receive(fact, times=2)
+    door = Door(host="localhost")
+    with desk.at(), desk.bench.queries(at_most=1):
+        offered = await desk.identity.welcome(door)
+    assert [place.code for place in offered.campuses] == ["C1", "C2", "C3"]
+    assert [(p.code, p.campus) for p in offered.departments] == [
+        ("C1-CARD", "C1"),
+        ("C2-CARD", "C2"),
+    ]
+    [last] = seeded(Domain.DEPARTMENT, "C2-CARD")
+    closed = last.entry.replace(version=2, is_retired=True)
+    await desk.bench.receive(EntryPublished(entry=closed))
+    with desk.at():
+        offered = await desk.identity.welcome(door)
+    assert [place.code for place in offered.departments] == ["C1-CARD"]
+
+
+async def test_lists_of_people_take_one_query() -> None:
+    people = [person(f"D2000{n}", f"医生{n}", granted("doctor", "C1")) for n in range(9)]
+    desk = Desk(MS_QIN, *people)
+    qin, _ = await desk.sign_in("A10001")
+    with desk.working(qin), desk.bench.queries(at_most=1):
+        assert len(await desk.identity.accounts()) == 10
+    with desk.working(qin), desk.bench.queries(at_most=1):
+        assert len(await desk.identity.colleagues(CampusCode("C1"), "doctor")) == 9
+
+
+async def test_a_double_click_opens_one_account_and_one_record() -> None:
+    desk = Desk(MS_QIN, NURSE_HE)
+    qin, _ = await desk.sign_in("A10001")
+    he, _ = await desk.sign_in("N10052")
+    desk.bench.actor = qin.actor()
+    twice, request = new_id(), newcomer()
+    for _ in range(2):
+        with desk.bench.request(twice):
+            assert (await desk.identity.open_account(request)).id == request.id
+    desk.bench.actor = he.actor()
+    again, glass = new_id(), breaking()
+    for _ in range(2):
+        with desk.bench.request(again):
+            assert (await desk.identity.break_glass(glass)).id == glass.id
+    assert len(desk.bench.published(RecordOpened)) == 1
