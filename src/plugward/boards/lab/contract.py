@@ -533,8 +533,8 @@ class Lab(Protocol):
     @command(permission="lab.collect")
     async def collect(self, request: Collect) -> Specimen:
         """Draw one tube and give it a barcode. Refuses with ``NothingToCollect``,
-        ``RequestNotFound``, ``NotOnePatient``, ``NotOneContainer``, ``NotPaid`` or
-        ``WrongState``."""
+        ``RequestNotFound``, ``NotOnePatient``, ``NotOneContainer``, ``NotPaid``, ``ItemUnknown``
+        or ``WrongState``."""
         ...
 
     @command(permission="lab.credit")
@@ -572,7 +572,7 @@ class Lab(Protocol):
 
     @command(permission="lab.result")
     async def enter(self, request: EnterResults) -> Draft:
-        """Write results down, to be verified. They replace what was entered before.
+        """Write results down, to be verified. The same test again replaces its former result.
 
         Refuses with ``ResultNotAsked``, ``ResultNotANumber``, ``ResultTwice``, ``ReasonNeeded``
         or ``WrongState``.
