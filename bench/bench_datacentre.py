@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -126,19 +127,19 @@ async def freshness(folder: Path, seconds: float, rate: int) -> None:
     await runtime.stop()
 
 
-async def reports(rows: int) -> None:
+async def reports(folder: Path, rows: int) -> None:
     """The hospital's own definitions over so many visits of a year."""
     tables, _ = tables_of("encounters", encounters_board.facts)
-    warehouse = Warehouse("", memory_mb=128)
+    warehouse = Warehouse(str(folder), memory_mb=128)
     await warehouse.open()
     await warehouse.write(lambda c: prepare_board(c, "encounters", tables.values(), ""))
     dice, year = Random(1), date(2026, 1, 1)  # noqa: S311 - invented visits
     started = time.perf_counter()
     for begin in range(0, rows, 5_000):
         batch = Batch(
-            {"visits": {n: visit(n, year, dice) for n in range(begin, begin + 5_000)}}, []
+            {"visits": {(n,): visit(n, year, dice) for n in range(begin, begin + 5_000)}}, []
         )
-        await warehouse.write(lambda c, batch=batch: write_batch(c, batch, tables, {}))
+        await warehouse.write(partial(write_batch, batch=batch, tables=tables, read={}))
     seconds = time.perf_counter() - started
     print(f"rows made and written  {rows / seconds:10,.0f} rows/s   ({rows:,} visits)")
     catalogue = Catalogue([encounters_board], tables)
@@ -147,7 +148,7 @@ async def reports(rows: int) -> None:
         times = []
         for _ in range(5):
             began = time.perf_counter()
-            await warehouse.read(lambda c, p=plan: run(c, p, scope, {}, frozenset()))
+            await warehouse.read(partial(run, plan=plan, scope=scope, dimensions={}, facts=()))
             times.append(time.perf_counter() - began)
         print(f"  {name:<38}{statistics.median(times) * 1e3:8.0f} ms")
     await warehouse.close()
@@ -190,7 +191,7 @@ async def main() -> None:
         second.mkdir()
         await catching_up(first, options.events)
         await freshness(second, options.seconds, options.rate)
-    await reports(options.rows)
+        await reports(Path(folder) / "c", options.rows)
     memory = psutil.Process().memory_info().rss / 2**20
     print(f"memory of this process {memory:10,.0f} MB")
 

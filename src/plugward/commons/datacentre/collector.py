@@ -78,6 +78,11 @@ class Source:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
+        """The runtime stops its consumers: this board goes, or everything does."""
+        self._collector.note_stop(self)
+        await self.halt()
+
+    async def halt(self) -> None:
         """Stop reading. What was read is still loaded."""
         if self._task is not None:
             self._task.cancel()
@@ -156,6 +161,8 @@ class Collector:
         self._room = asyncio.Event()
         self._room.set()
         self._stopping = asyncio.Event()
+        self._matching = asyncio.Lock()
+        self._is_closing = False
         self._tasks: list[asyncio.Task[None]] = []
 
     # ── life ────────────────────────────────────────────────────────────────────────────────
@@ -171,7 +178,7 @@ class Collector:
         self._news.set()
         self._full.set()
         for source in self.sources.values():
-            await source.stop()
+            await source.halt()
         if self._tasks:
             await asyncio.wait(self._tasks)
         if self._warehouse.is_open:
@@ -205,12 +212,23 @@ class Collector:
             await self.pause(wait_s)
             wait_s = min(wait_s * 2, LOOK_S)
 
+    def note_stop(self, source: Source) -> None:
+        """A board that is still plugged in is told to stop: so is the hospital, and no board is
+        taken up any more."""
+        if self._runtime.plugged.get(source.board) is source.plugged:
+            self._is_closing = True
+
     async def match(self) -> None:
         """Begin with boards that came, end with those that went."""
+        async with self._matching:
+            if not self._is_closing:
+                await self._match()
+
+    async def _match(self) -> None:
         plugged = dict(self._runtime.plugged)
         for name, source in list(self.sources.items()):
             if plugged.get(name) is not source.plugged:
-                await source.stop()
+                await source.halt()
                 del self.sources[name]
                 self.version += 1
             else:
@@ -392,7 +410,7 @@ class Collector:
         source = self.sources.get(board)
         if source is None:
             return False
-        await source.stop()
+        await source.halt()
         while source.waiting and not await self.pause(self._batch_s):
             pass
         await self._warehouse.write(lambda c: forget_board(c, board))

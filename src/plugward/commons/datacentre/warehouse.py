@@ -117,6 +117,7 @@ class Warehouse:
             "threads": 1,
             "memory_limit": f"{self._memory_mb}MB",
             "preserve_insertion_order": False,
+            "checkpoint_threshold": "8MB",
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "allow_community_extensions": False,

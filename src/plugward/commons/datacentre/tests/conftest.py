@@ -31,8 +31,16 @@ SOON_MS = 20  # a batch in these tests
 class Hospital:
     """Ward and data centre over one folder; stopping and starting again keeps the files."""
 
-    def __init__(self, folder: Path, *, transport: Transport, boards: tuple[Board, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        boards: tuple[Board, ...],
+        transport: Transport = Transport.STRICT,
+        keeps_file: bool = True,
+    ) -> None:
         self.folder = folder
+        self.keeps_file = keeps_file
         self.clock = ManualClock("2026-03-02 08:00")
         self.boards = boards
         self._transport = transport
@@ -50,7 +58,7 @@ class Hospital:
             settings={
                 **(other or {}),
                 "datacentre": {
-                    "data_folder": str(self.folder),
+                    "data_folder": str(self.folder) if self.keeps_file else "",
                     "batch_ms": SOON_MS,
                     **settings,
                 },
@@ -129,7 +137,8 @@ def ended(stay: Stay, *, at: str = "2026-03-02 10:00", fen: int = 1_000, meals: 
 
 @pytest.fixture
 async def hospital(tmp_path: Path) -> AsyncIterator[Hospital]:
-    opened = Hospital(tmp_path, transport=Transport.STRICT, boards=(ward_board, datacentre_board))
+    """With a file, so that it can be stopped and started again."""
+    opened = Hospital(tmp_path, boards=(ward_board, datacentre_board))
     await opened.start()
     yield opened
     await opened.stop()

@@ -197,9 +197,7 @@ async def test_a_value_that_fits_no_column_is_parked_alone(hospital: Hospital, w
 async def test_a_board_plugged_in_later_is_heard_and_one_taken_out_is_not_missed(
     tmp_path: Any,
 ) -> None:
-    from plugward.kernel.dispatch import Transport
-
-    hospital = Hospital(tmp_path, transport=Transport.STRICT, boards=(datacentre_board,))
+    hospital = Hospital(tmp_path, boards=(datacentre_board,))
     await hospital.start()
     try:
         assert hospital.service.collector.sources == {}

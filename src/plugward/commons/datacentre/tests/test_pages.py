@@ -19,7 +19,6 @@ from plugward.commons.portal.board import board as portal_board
 from plugward.commons.portal.gateway import Gateway
 from plugward.commons.portal.guard import LOOPBACK_NAMES
 from plugward.commons.portal.tests.conftest import Browser
-from plugward.kernel.dispatch import Transport
 from plugward.kit.time import hospital_time
 
 MANAGER, DOCTOR = "M10001", "D10247"
@@ -29,7 +28,7 @@ REPORT = "/datacentre/reports/ward.stays-by-room"
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[Hospital]:
     boards = (identity_board, portal_board, ward_board, datacentre_board)
-    opened = Hospital(tmp_path, transport=Transport.STRICT, boards=boards)
+    opened = Hospital(tmp_path, boards=boards, keeps_file=False)
     await opened.start(
         other={"identity": {"demo": True}, "portal": {"demo": True}}, hospital_name="示范市第一医院"
     )

@@ -1,11 +1,13 @@
 """Reports 报表: sub-totals, shares, cross-tabs and drills agree with the facts, to the fen."""
 
+from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from plugward.commons.datacentre.board import board as datacentre_board
 from plugward.commons.datacentre.contract import (
     ReportNotFound,
     Selection,
@@ -23,10 +25,20 @@ from plugward.commons.datacentre.schema import tables_of
 from plugward.commons.datacentre.tests.conftest import Hospital, a_stay, ended
 from plugward.commons.datacentre.tests.ward.board import board as ward_board
 from plugward.kernel.envelope import acting_as
-from plugward.kernel.testing import a_tester
+from plugward.kernel.testing import TRANSPORTS, a_tester
 
 MARCH_2 = date(2026, 3, 2)
 BY_ROOM = "ward.stays-by-room"
+
+
+@pytest.fixture(params=TRANSPORTS)
+async def hospital(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Hospital]:
+    """In memory, on both transports."""
+    boards = (ward_board, datacentre_board)
+    opened = Hospital(tmp_path, transport=request.param, boards=boards, keeps_file=False)
+    await opened.start()
+    yield opened
+    await opened.stop()
 
 
 async def fill(hospital: Hospital, ward: Any) -> None:
