@@ -104,7 +104,8 @@ async def _window(
         history = await pharmacy.history(sheet.task.patient, HISTORY_MAX)
         scans = await pharmacy.scans(sheet.task.id, SCANS_MAX)
     return view(
-        "window.html",
+        "scanned.html" if scanned is not None else "window.html",
+        oob=scanned is not None,
         queue=ordered,
         tab=tab,
         sheet=sheet,
