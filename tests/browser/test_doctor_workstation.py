@@ -14,6 +14,7 @@ from plugward.kernel.contracts import Operation
 from plugward.kernel.envelope import Envelope
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=15_000)  # a busy machine is slow, and no less right
 
 LIN = "D10247"
 COMMONS = ("identity", "masterdata", "portal")
@@ -75,6 +76,7 @@ def test_a_prescription_is_repeated_with_four_keys(
     doctor.press("Enter")
     expect(page.locator("#drug-lines tbody tr")).to_have_count(3)
     expect(page.locator("#total-amount")).to_have_text("¥123.32")
+    expect(page.locator("#drug-lines tbody tr").first).to_contain_text("充足")
     doctor.press("F9")
     expect(page.locator("#drug-lines tbody .tag.n").first).to_have_text("已签名")
 
@@ -178,7 +180,28 @@ def test_a_note_is_signed_read_and_corrected(doctor: Watched, morning: Morning) 
     doctor.press("F9")
     expect(page.locator("#note-area")).to_contain_text("第 2 版")
     expect(page.locator("#note-area")).to_contain_text("补充既往史")
+    versions = page.locator("#note-area a[href^='/records/notes/']").first.get_attribute("href")
+    doctor.goto(versions or "")
+    expect(page.locator("main .boxed")).to_have_count(2)
+    expect(page.locator("main .boxed").last).to_contain_text("已被更正")
+    doctor.accessible()
     doctor.calm(expected=("422 ",))
+
+
+def test_a_called_patient_comes_in_and_the_orders_can_be_read_by_everybody(
+    doctor: Watched, morning: Morning
+) -> None:
+    """到诊一键确认；本次就诊的医嘱另有一页，状态一目了然。"""
+    page = doctor.page
+    doctor.press("F4")
+    expect(page.locator(".ban b").first).to_be_visible()
+    page.get_by_role("button", name="到诊").click()
+    expect(page.locator("#clinic-queue .q.on .tag")).to_have_text("就诊中")
+    doctor.goto(f"/orders/encounters/{morning.visits[ZHOU]}")
+    expect(page.locator("main tbody tr")).to_have_count(len(REPEATED))
+    expect(page.locator("main tbody .tag").first).to_have_text("已签名")
+    doctor.accessible()
+    doctor.calm()
 
 
 def test_the_three_looks_of_allergies(doctor: Watched, morning: Morning) -> None:

@@ -46,6 +46,7 @@ board = Board(
         signing.sign,
         signing.total,
         signing.amounts,
+        signing.stock,
         signing.printed,
         context.timeline,
         context.medicines,

@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, interop, proofs, reactions
+from . import facts, interop, pages, proofs, reactions
 from .contract import Orders
 from .service import OrderService
 from .tables import tables
@@ -21,6 +21,7 @@ board = Board(
         reactions.note_what_is_reported,
         reactions.note_a_withdrawn_report,
     ],
+    pages=[pages.encounter_orders],
     facts=[facts.ordered_lines, facts.withdrawn_line],
     proofs=[proofs.lines_belong_where_their_group_does, proofs.groups_are_whole],
     interop=[

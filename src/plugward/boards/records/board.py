@@ -2,7 +2,7 @@
 
 from plugward.kernel import Board
 
-from . import facts, proofs, reactions
+from . import facts, pages, proofs, reactions
 from .contract import Records
 from .service import RecordService
 from .tables import tables
@@ -12,6 +12,7 @@ board = Board(
     service=RecordService,
     tables=tables,
     reactions=[reactions.learn_the_diagnoses],
+    pages=[pages.note_versions],
     facts=[facts.signed_note, facts.noted_diagnoses],
     proofs=[proofs.signed_versions_never_change, proofs.notes_name_whom_they_are_about],
 )

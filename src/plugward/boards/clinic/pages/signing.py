@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from plugward.boards.drug_store.contract import DrugStore
 from plugward.boards.orders.contract import LineState, NewLine, OrderGroup, Orders
 from plugward.boards.pricing.contract import Pricing, WantedItem
 from plugward.boards.records.contract import NoteVersion, Records
@@ -59,6 +60,21 @@ async def amounts(encounter: EncounterId, what: str, orders: Orders, pricing: Pr
     quote = await pricing.quote(_wanted(lines)) if lines else None
     priced = quote.lines if quote else ()
     return view("amounts.html", amounts=[(n.id, q) for n, q in zip(lines, priced, strict=True)])
+
+
+@page("/clinic/visits/{encounter}/stock", title="库存", title_en="Stock", permission=WORK)
+async def stock(
+    encounter: EncounterId, clinic: Clinic, orders: Orders, drug_store: DrugStore
+) -> View:
+    """What this campus's pharmacy has of the drugs in the basket, put into their rows."""
+    desk = await clinic.desk(encounter)
+    draft = await orders.draft(encounter)
+    wanted = [n for n in (draft.lines if draft else ()) if n.kind is OrderKind.DRUG]
+    there: dict[str, int] = {}
+    if wanted:
+        found = await drug_store.stock(desk.campus, tuple({n.item for n in wanted}))
+        there = {item.item: item.available for item in found}
+    return view("stock.html", wanted=[(n, there.get(n.item, 0)) for n in wanted])
 
 
 def _wanted(lines: Sequence[NewLine]) -> tuple[WantedItem, ...]:
