@@ -203,3 +203,12 @@ async def test_what_was_answered_is_there_after_a_restart(database: str) -> None
     assert await second.client(Vault).box(box.id) == box
     assert (await second.client(Vault).put(a_box())).number == 2
     await second.stop()
+
+
+async def test_a_list_kept_in_one_column_can_be_changed_by_who_saw_it(bench: Bench) -> None:
+    first, second = Note(text="一", amount=Decimal(1)), Note(text="二", amount=Decimal(2))
+    box = await bench.client(Vault).put(a_box(notes=(first,)))
+    annotated = await bench.client(Vault).annotate(box, (first, second))
+    assert (await bench.client(Vault).box(box.id)) == annotated
+    with pytest.raises(ChangedMeanwhile):
+        await bench.client(Vault).annotate(box, ())

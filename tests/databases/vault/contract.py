@@ -79,6 +79,11 @@ class Vault(Protocol):
         ...
 
     @command(permission="vault.use")
+    async def annotate(self, before: Box, notes: tuple[Note, ...]) -> Box:
+        """Change the notes of a box if nobody else has."""
+        ...
+
+    @command(permission="vault.use")
     async def say(self, box: UUID, steps: int) -> int:
         """Publish ``steps`` facts about a box."""
         ...

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from plugward.kernel import Reading, Store, Work, in_work, reading
 
-from .contract import Box, BoxState, Empty, Put, Vault
+from .contract import Box, BoxState, Empty, Note, Put, Vault
 from .tables import boxes
 
 
@@ -48,6 +48,12 @@ class VaultService(Vault):
     @in_work
     def rename(self, work: Work, before: Box, name: str) -> Box:
         after = before.replace(name=name)
+        work.update(boxes, before=before, after=after)
+        return after
+
+    @in_work
+    def annotate(self, work: Work, before: Box, notes: tuple[Note, ...]) -> Box:
+        after = before.replace(notes=notes)
         work.update(boxes, before=before, after=after)
         return after
 
