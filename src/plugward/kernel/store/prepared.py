@@ -64,14 +64,6 @@ def shape_of(values: Mapping[str, Any], *, exact: bool = False) -> tuple[Shape, 
     return tuple(shape), bound
 
 
-def exactly(values: Mapping[str, Any]) -> tuple[Shape, dict[str, Any]]:
-    """The shape of columns that hold just these values, tuples in one column included."""
-    shape = tuple(
-        (name, Compared.NULL if value is None else Compared.EQUAL) for name, value in values.items()
-    )
-    return shape, {f"w_{name}": value for name, value in values.items() if value is not None}
-
-
 @cache
 def find(
     table: Table,
