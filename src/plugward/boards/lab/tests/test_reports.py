@@ -628,8 +628,15 @@ async def test_lists_take_a_fixed_number_of_queries(mr_zhou: Person) -> None:
 
 
 # ── the invariant ────────────────────────────────────────────────────────────────────────────
+STEPS = ("measure", "verify", "withdraw", "reject")
+
+
 @pytest.mark.parametrize(
-    "steps", list(product(["measure", "verify", "withdraw", "reject"], repeat=3))
+    "steps",
+    [
+        *product(STEPS, repeat=1),
+        *(("measure", "verify", *then) for then in product(STEPS, repeat=2)),
+    ],
 )
 async def test_whatever_happens_at_most_one_version_stands_and_none_ever_changes(
     steps: tuple[str, ...],
