@@ -476,10 +476,6 @@ class BillNotFound(NotFound):
     """没有这张账单。"""
 
 
-class RefundNotFound(NotFound):
-    """没有这笔退费。"""
-
-
 class LegNotFound(NotFound):
     """没有这笔款项。"""
 

@@ -86,7 +86,7 @@ def undecided_money_is_followed(read: Reading) -> Finding:
         waits, legs.c.tries == 0, legs.c.id.not_in(own), legs.c.is_to_reverse.is_(False)
     )
     more = select(func.count(), alive).where(waits)
-    [(undecided, running)] = read.rows(more.limit(1))
+    undecided, running = tuple(read.rows(more.limit(1))[0])
     found = _breaches(read, nameless) + _breaches(read, lost)
     if undecided > running:
         found += (f"{undecided} undecided legs, {running} sagas",)

@@ -3,10 +3,13 @@
 from datetime import date
 from uuid import UUID
 
+from plugward.kit.time import hospital_time
 from plugward.vocabulary import CampusCode
 
 from .contract import (
+    Document,
     DocumentId,
+    DocumentKind,
     DrugStore,
     Held,
     LineQuantity,
@@ -21,6 +24,7 @@ from .contract import (
 )
 
 FAR_AWAY = date(2030, 12, 31)
+AT = hospital_time("2026-03-02 08:00")
 
 
 class FakeDrugStore(DrugStore):
@@ -88,15 +92,15 @@ class FakeDrugStore(DrugStore):
 
     async def issue_reserved(
         self, document: DocumentId, reservation: ReservationId, lines: tuple[LineQuantity, ...]
-    ) -> None:
-        self._get(reservation)
+    ) -> Document:
         self.issued.setdefault(document, lines)
+        return self._paper(document, DocumentKind.ISSUE, reservation)
 
     async def take_back(
         self, document: DocumentId, reservation: ReservationId, lines: tuple[LineQuantity, ...]
-    ) -> None:
-        self._get(reservation)
+    ) -> Document:
         self.taken_back.setdefault(document, lines)
+        return self._paper(document, DocumentKind.RETURN, reservation)
 
     async def reservation(self, reservation: ReservationId) -> Reservation:
         return self._get(reservation)
@@ -124,6 +128,18 @@ class FakeDrugStore(DrugStore):
         if held.item in self.available:
             self.available[held.item] += freed
         return held.replace(open=held.open - freed, released=held.released + freed)
+
+    def _paper(self, id: DocumentId, kind: DocumentKind, reservation: ReservationId) -> Document:
+        return Document(
+            id=id,
+            kind=kind,
+            number=f"FAKE-{len(self.issued) + len(self.taken_back)}",
+            campus=self._get(reservation).campus,
+            reason="",
+            by="board:drug_store",
+            at=AT,
+            moves=(),
+        )
 
     def _get(self, reservation: ReservationId) -> Reservation:
         found = self.reservations.get(reservation)

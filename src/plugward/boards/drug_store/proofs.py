@@ -1,6 +1,6 @@
 """What must hold in the drug store at every moment, on any deployment."""
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import FromClause, and_, func, or_, select
 
 from plugward.kernel import Finding, Reading, proof
 
@@ -25,7 +25,7 @@ def balances(read: Reading) -> Finding:
         .group_by(held.c.store, held.c.item, held.c.batch_no)
         .subquery()
     )
-    joined = batches
+    joined: FromClause = batches
     for other in (moved, kept):
         same = and_(
             batch.store == other.c.store,
@@ -119,4 +119,4 @@ def transfers_balance(read: Reading) -> Finding:
     )
     found = read.rows(sums)
     examined = read.count(documents, kind=DocumentKind.TRANSFER)
-    return Finding(examined, tuple(f"{row[0]} {row[1]}/{row[2]}" for row in found))
+    return Finding(examined, tuple(" ".join(map(str, row)) for row in found))

@@ -315,10 +315,6 @@ class TaskNotFound(NotFound):
     """没有这个发药任务。"""
 
 
-class PrescriptionNotFound(NotFound):
-    """没有这张处方。"""
-
-
 class LineNotReady(Conflict):
     """处方尚未到达药房，请稍候再试。"""
 

@@ -143,7 +143,9 @@ def _sums(read: Reading, *where: ColumnElement[bool]) -> tuple[CloseLine, ...]:
             returned=Money(fen=int(returned)),
             returned_count=int(returned_count),
         )
-        for channel, taken, taken_count, returned, returned_count in read.rows(statement)
+        for channel, taken, taken_count, returned, returned_count in map(
+            tuple, read.rows(statement)
+        )
     )
 
 

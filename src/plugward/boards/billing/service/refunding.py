@@ -29,7 +29,6 @@ from ..contract import (
     RefundId,
     RefundLine,
     RefundMade,
-    RefundNotFound,
     RefundState,
 )
 from ..rules import (
@@ -285,7 +284,7 @@ def move(work: Work, id: RefundId, to: RefundState) -> None:
 
 
 def refund_of(read: Reading, id: RefundId) -> Refund:
-    return read.get(refunds, Refund, id, missing=RefundNotFound)
+    return read.get(refunds, Refund, id)
 
 
 def of_bill(read: Reading, bill: BillId) -> tuple[Refund, ...]:

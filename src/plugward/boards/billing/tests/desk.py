@@ -112,7 +112,8 @@ class FakeChannel:
 
 
 def desk_bench(transport: Transport, channel: FakeChannel | None = None) -> Bench:
-    bench = Bench(board, fakes=[FakePharmacy()], transport=transport, now="2026-03-02 10:30")
+    pharmacy = FakePharmacy()  # type: ignore[abstract]  # it has what billing calls
+    bench = Bench(board, fakes=[pharmacy], transport=transport, now="2026-03-02 10:30")
     bench.runtime.outside = channel or FakeChannel()
     return bench
 

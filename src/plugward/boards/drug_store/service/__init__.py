@@ -1,8 +1,9 @@
 """What the drug store does. Each public method is one step; the books are kept in ``books``."""
 
 from datetime import date, timedelta
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 
 from plugward.kernel import AlreadyThere, Reading, Settings, Store, Work, in_work, reading
 from plugward.kit.ids import derive
@@ -305,9 +306,9 @@ class DrugStoreService(DrugStore):
     def moves(
         self, read: Reading, store: StoreCode, item: Plain = "", limit: int = 100
     ) -> tuple[Move, ...]:
-        chosen = {"item": item} if item else {}
+        where = [moves.c.item == item] if item else []
         size = max(1, min(limit, 500))
-        return read.find(moves, Move, limit=size, order_by="-at", store=store, **chosen)
+        return read.find(moves, Move, *where, limit=size, order_by="-at", store=store)
 
     @reading
     def drugs(self, read: Reading, items: tuple[Plain, ...]) -> tuple[Drug, ...]:
@@ -329,10 +330,10 @@ def _opened(work: Work, location: DrugStoreLocation) -> DrugStoreLocation:
     return location
 
 
-def _item_stock(store: StoreCode, item: str, row: object) -> ItemStock:
+def _item_stock(store: StoreCode, item: str, row: Row[Any] | None) -> ItemStock:
     if row is None:
         return ItemStock(store=store, item=item, on_hand=0, available=0, nearest_expiry=None)
-    _, on_hand, available, nearest = row  # type: ignore[misc]  # a row of the select above
+    _, on_hand, available, nearest = tuple(row)
     return ItemStock(
         store=store,
         item=item,

@@ -73,7 +73,7 @@ def _turnovers(work: Work, period: Period) -> Sequence[Turnover]:
     )
     return [
         Turnover(item=item, batch_no=batch_no, received=int(received), issued=int(issued))
-        for item, batch_no, received, issued in work.rows(statement)
+        for item, batch_no, received, issued in map(tuple, work.rows(statement))
     ]
 
 

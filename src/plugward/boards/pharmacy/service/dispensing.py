@@ -333,4 +333,4 @@ def counts(read: Reading, campus: CampusCode) -> dict[Plain, int]:
         .group_by(tasks.c.state)
         .limit(len(TaskState))
     )
-    return {state.value: int(number) for state, number in read.rows(statement)}
+    return {state.value: int(number) for state, number in map(tuple, read.rows(statement))}

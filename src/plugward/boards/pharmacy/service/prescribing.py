@@ -133,8 +133,10 @@ def hold(work: Work, request: ReserveLines, holdings: tuple[Holding, ...]) -> Re
 
 def let_go(work: Work, bill: BillId) -> None:
     """The lines held for this bill wait for payment again, and their packs are free."""
-    own = {"reservation": bill, "state": LineState.RESERVED}
-    for line in work.find(lines, PrescriptionLine, limit=LINES_MAX, **own):
+    held = work.find(
+        lines, PrescriptionLine, limit=LINES_MAX, reservation=bill, state=LineState.RESERVED
+    )
+    for line in held:
         release(work, line, line.quantity)
         LINES.check(line.state, LineState.SIGNED)
         free = line.replace(state=LineState.SIGNED, reservation=None, batches=())

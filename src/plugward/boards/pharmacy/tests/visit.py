@@ -52,7 +52,8 @@ NAMES = {
 
 
 def pharmacy_bench(transport: Transport) -> Bench:
-    return Bench(board, fakes=[FakeDrugStore()], transport=transport, now="2026-03-02 10:30")
+    store = FakeDrugStore()  # type: ignore[abstract]  # it has what the pharmacy calls
+    return Bench(board, fakes=[store], transport=transport, now="2026-03-02 10:30")
 
 
 class Visit:
