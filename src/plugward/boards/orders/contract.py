@@ -282,7 +282,7 @@ class Orders(Protocol):
     @command(permission="orders.sign", audited=False)
     async def save_draft(self, draft: SaveDraft) -> Draft:
         """Replace the author's basket for this encounter; an empty one forgets it. Refuses with
-        ``TooManyLines``."""
+        ``TooManyLines``, or ``WrongPatient`` at a campus the author does not work at."""
         ...
 
     @query(permission="orders.sign")

@@ -100,6 +100,8 @@ class OrderService(Orders):
     def save_draft(self, work: Work, draft: SaveDraft) -> Draft:
         if len(draft.lines) > self._limits.lines_max:
             raise TooManyLines(lines_max=self._limits.lines_max)
+        if not work.actor.sees(draft.campus):
+            raise WrongPatient(encounter=draft.encounter)
         saved = Draft(**draft.fields(), author=work.actor.id, saved_at=work.now)
         if draft.lines:
             work.save_copy(drafts, saved)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from plugward.boards.drug_store.contract import DrugStore
 from plugward.boards.orders.contract import LineState, NewLine, OrderGroup, Orders
+from plugward.boards.patients.contract import Patient, Patients
 from plugward.boards.pricing.contract import Pricing, WantedItem
 from plugward.boards.records.contract import NoteVersion, Records
 from plugward.kernel import Unavailable
-from plugward.kernel.pages import Go, Place, View, Viewer, action, page, view
+from plugward.kernel.pages import Go, View, Viewer, action, page, view
 from plugward.vocabulary import EncounterId, OrderKind
 
 from ..contract import Clinic, NoteText, Signed
@@ -103,14 +104,20 @@ async def _standing(orders: Orders, encounter: EncounterId) -> tuple[NewLine, ..
     title="打印",
     title_en="Print",
     permission=WORK,
-    place=Place.PUBLIC,
 )
-async def printed(encounter: EncounterId, clinic: Clinic, records: Records, orders: Orders) -> View:
+async def printed(
+    encounter: EncounterId, clinic: Clinic, patients: Patients, records: Records, orders: Orders
+) -> View:
     """The signed note and orders of this visit on one sheet, for the patient's folder."""
     desk = await clinic.desk(encounter)
     notes: tuple[NoteVersion, ...] = ()
     groups: tuple[OrderGroup, ...] = ()
+    patient: Patient | None = None
     away = []
+    try:
+        patient = await patients.get(desk.patient)
+    except Unavailable:
+        away.append("patients")
     try:
         notes = await records.for_encounter(encounter)
     except Unavailable:
@@ -122,6 +129,7 @@ async def printed(encounter: EncounterId, clinic: Clinic, records: Records, orde
     return view(
         "print.html",
         desk=desk,
+        patient=patient,
         notes=notes,
         groups=groups,
         away=away,

@@ -292,6 +292,8 @@ async def test_a_group_of_another_campus_is_not_there(bench: Bench) -> None:
         with pytest.raises(LineNotFound):
             await orders.withdraw(group.lines[0].id, WithdrawReason.ENTERED_BY_MISTAKE)
         assert await orders.for_patient((ZHOU_JIANMIN,)) == ()
+        with pytest.raises(WrongPatient):
+            await orders.save_draft(basket(HIS_VISIT, amlodipine()))
         with pytest.raises(NotFound):  # written at a campus the doctor does not work at
             await sign(bench, amlodipine())
 
