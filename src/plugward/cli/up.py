@@ -105,7 +105,7 @@ async def _serve(folder: DataFolder, options: Options, console: Console) -> int:
         asyncio.get_running_loop().add_signal_handler(kind, stop.set)
     with console.status("Plugging the boards in 正在插板 …"):
         await hospital.start()
-    for name, reason in hospital.found.broken.items():
+    for name, reason in (hospital.found.broken | hospital.runtime.left_out).items():
         console.print(f"[yellow]Board {name} is left out:[/] {reason}")
     background: asyncio.Task[None] | None = None
     try:

@@ -4,11 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
+from sqlalchemy import Connection, Delete
+from sqlalchemy.exc import DBAPIError
 
 from plugward.kit.ids import new_id
 from plugward.kit.time import Clock, Timer
@@ -31,11 +34,15 @@ from .proofs import Finding, Proof
 from .refusals import Unavailable
 from .sagas import Sagas
 from .store.databases import Databases
+from .store.migrations import MigrationFailed
 from .store.store import Store
+from .store.unit import REQUEST_KEPT_DAYS
 from .store.work import Reading
 
 T = TypeVar("T")
 _log = logging.getLogger("plugward.runtime")
+HOUSEKEEPING_S = 3_600.0
+_STORE_PROBLEMS = (MigrationFailed, DBAPIError, OSError, Unavailable)
 CALM_LOOKS = 2  # what a reaction publishes is seen at the second look
 
 
@@ -84,6 +91,8 @@ class Runtime:
         self.meters = Meters()
         self.dispatcher = Dispatcher(transport)
         self.plugged: dict[str, Plugged] = {}
+        self.left_out: dict[str, str] = {}
+        self._housekeeping: Timer | None = None
         self.outside: Outside = _Nowhere()
         self._settings = settings or {}
         self._reacting = reacting
@@ -95,14 +104,29 @@ class Runtime:
 
     # ── life ────────────────────────────────────────────────────────────────────────────────
     async def start(self, boards: Iterable[Board]) -> None:
-        """Plug boards in, each after those it needs, then let events and timers run."""
+        """Plug boards in, each after those it needs, then let events and timers run.
+
+        A board whose store cannot be opened is left out (``left_out`` says why); its callers get
+        *unplugged*, everybody else works.
+        """
         await self.audit.start()
         ordered = in_order(boards)
-        await asyncio.gather(*(self._open(board) for board in ordered))
+        outcomes = await asyncio.gather(
+            *(self._open(board) for board in ordered), return_exceptions=True
+        )
+        for board, problem in zip(ordered, outcomes, strict=True):
+            if isinstance(problem, _STORE_PROBLEMS):
+                self.left_out[board.name] = str(problem)
+                _log.error("board %s is left out: %s", board.name, type(problem).__name__)
+            elif problem is not None:
+                raise problem
         for board in ordered:
-            self._connect(self.plugged[board.name])
+            if board.name in self.plugged:
+                self._connect(self.plugged[board.name])
         for plugged in self.plugged.values():
             await self._begin(plugged)
+        if self._reacting:
+            self._housekeeping = self.clock.every(HOUSEKEEPING_S, self.forget_old_answers)
 
     async def stop(self) -> None:
         """Doors to the outside first, then timers, reactions, stores: nothing is cut in half."""
@@ -110,6 +134,8 @@ class Runtime:
             close_doors = getattr(plugged.service, "close_doors", None)
             if close_doors is not None:
                 await close_doors()
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
         for plugged in self.plugged.values():
             _silence(plugged)
         consumers = [c for p in self.plugged.values() for c in p.consumers.values()]
@@ -241,6 +267,17 @@ class Runtime:
             except Unavailable as away:
                 _log.warning("job %s.%s: %s", plugged.board.name, job.name, away)
 
+    async def forget_old_answers(self) -> None:
+        """Drop the answers to requests so old that they are refused as expired (ADR 0008)."""
+        before = self.clock.now() - timedelta(days=REQUEST_KEPT_DAYS + 1)
+        for plugged in self.plugged.values():
+            done = plugged.store.engine.tables.system.done
+            statement = done.delete().where(done.c.done_at < before)
+            try:
+                await plugged.store.engine.system(partial(_run, statement))
+            except Unavailable as away:
+                _log.warning("old answers of %s stay for now: %s", plugged.board.name, away)
+
     # ── use ─────────────────────────────────────────────────────────────────────────────────
     def inject(self, plugged: Plugged, needs: dict[str, Any]) -> dict[str, Any]:
         """Values for parameters, by their types."""
@@ -318,6 +355,10 @@ class Runtime:
                     finding = await plugged.store.read(_run_proof, proof)
                 found.append(Proven(plugged.board.name, proof.id, proof.title, finding))
         return found
+
+
+def _run(statement: Delete, connection: Connection) -> None:
+    connection.execute(statement)
 
 
 def _run_proof(read: Reading, proof: Proof) -> Finding:

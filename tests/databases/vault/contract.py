@@ -22,7 +22,7 @@ class Note(Message):
     amount: Decimal
 
 
-class Box(Message):
+class Box(Message, kw_only=True):
     id: UUID
     campus: CampusCode
     name: Identifying
