@@ -34,7 +34,7 @@ from plugward.boards.pharmacy.contract import (
     TaskCalled,
     TaskState,
 )
-from plugward.kernel import Conflict, NotFound, WrongState
+from plugward.kernel import Conflict, NotFound, Unavailable, WrongState
 from plugward.kernel.testing import TRANSPORTS, Bench
 from plugward.kit.ids import new_id
 
@@ -86,9 +86,12 @@ async def test_a_prescription_is_paid_picked_scanned_called_and_handed_out(bench
 
 
 async def test_the_drug_store_may_be_away_while_paid_drugs_are_handed_out(bench: Bench) -> None:
-    """药库离线：已缴费的药照常发出。"""
+    """药库离线：未缴费的不能锁库存，已缴费的药照常发出。"""
     visit = await Visit(bench).paid(THREE_DRUGS)
+    waiting = await Visit(bench).sign(THREE_DRUGS)
     bench.runtime.dispatcher.detach("drug_store")
+    with pytest.raises(Unavailable):  # nothing is reserved, so nobody is asked for money
+        await waiting.reserve()
     assert (await visit.hand_out()).state is TaskState.DISPENSED
     await bench.prove()
 
