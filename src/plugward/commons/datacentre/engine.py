@@ -130,8 +130,10 @@ def _where(source: SourcePlan, scope: Scope) -> str:
     parts = [f"{source.day} BETWEEN $since AND $until", source.condition]
     if scope.campuses is not None:
         parts.append(f"{source.campus} IN (SELECT unnest($campuses))")
-    if scope.department is not None and DEPARTMENT in source.columns:
-        parts.append(f"{source.columns[DEPARTMENT]} = $department")
+    if scope.department is not None:
+        # Facts that know no department are shown whole; the parameter must be named all the same.
+        known = source.columns.get(DEPARTMENT)
+        parts.append(f"{known} = $department" if known else "$department IS NOT NULL")
     return " AND ".join(parts)
 
 
