@@ -97,17 +97,17 @@ def check(system: System, others: Iterable[System]) -> None:
     for other in others:
         is_same_name = (other.application, other.facility) == (system.application, system.facility)
         if other.code != system.code and is_same_name:
-            raise SystemInvalid(problem=f"MSH-3/4 与 {other.code} 相同")
+            raise SystemInvalid(problem=f"MSH-3/4 与 {other.code[:64]} 相同")
     if not system.code or not system.application or not system.facility:
         raise SystemInvalid(problem="缺少编码或 MSH-3/4")
     for network in system.networks:
         try:
             ipaddress.ip_network(network)
         except ValueError:
-            raise SystemInvalid(problem=f"网段 {network} 无效") from None
+            raise SystemInvalid(problem=f"网段 {network[:64]} 无效") from None
     if system.takes and not (system.host and 0 < system.port <= _PORT_MAX):
         raise SystemInvalid(problem="接收服务的系统须有主机和端口")
     try:
         codec_of(system.charset)
     except Hl7Error:
-        raise SystemInvalid(problem=f"字符集 {system.charset} 不受支持") from None
+        raise SystemInvalid(problem=f"字符集 {system.charset[:64]} 不受支持") from None
