@@ -27,7 +27,7 @@ from plugward.kernel.store.frames import Frame
 from plugward.rack.discover import discover
 from plugward.sim.day.run import Day
 
-VISITS = 8
+VISITS = 5
 DAY = "2026-03-02 07:00"
 
 
