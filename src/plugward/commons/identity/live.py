@@ -73,11 +73,9 @@ class LiveSessions:
         self._unsaved.clear()
         return found
 
-    def drop(self, sessions: tuple[SessionId, ...]) -> None:
-        """These sessions have ended."""
-        for session in sessions:
-            self._seen.pop(session, None)
-            self._unsaved.discard(session)
+    def prune(self, before: Instant) -> None:
+        """Let go of whom nobody has seen since; the tables know it."""
+        self._seen = {s: at for s, at in self._seen.items() if at >= before}
 
 
 class Tries:

@@ -59,6 +59,7 @@ LIST_MAX = 200
 ANYWHERE = CampusCode("")
 STAFF_MAX = 1_000
 SESSIONS_KEPT_DAYS = 180
+SEEN_KEPT_HOURS = 24
 
 
 class IdentityService(Identity):
@@ -297,6 +298,7 @@ class IdentityService(Identity):
         seen = tuple(self._live.unsaved())
         if seen:
             await self.store.work(sessions.save_seen, seen)
+        self._live.prune(self._clock.now() - timedelta(hours=SEEN_KEPT_HOURS))
 
     @in_work
     def forget_old_sessions(self, work: Work) -> None:
