@@ -98,7 +98,7 @@ def refunds_stay_within_bounds(read: Reading) -> Finding:
     back = legs.alias("back")
     returned = func.coalesce(func.sum(-_fen(back.c.amount)), 0)
     legs_wrong = (
-        select(legs.c.id)
+        select(legs.c.id, legs.c.amount, legs.c.refundable)
         .outerjoin(back, back.c.original == legs.c.id)
         .where(legs.c.refund.is_(None), legs.c.state == LegState.PAID)
         .group_by(legs.c.id, legs.c.amount, legs.c.refundable)
@@ -133,7 +133,13 @@ def refunds_stay_within_bounds(read: Reading) -> Finding:
         + _fen(refunds.c.rounding)
     )
     refunds_wrong = (
-        select(refunds.c.id)
+        select(
+            refunds.c.id,
+            refunds.c.self_pay,
+            refunds.c.fund,
+            refunds.c.supplement,
+            refunds.c.rounding,
+        )
         .outerjoin(legs, legs.c.refund == refunds.c.id)
         .group_by(
             refunds.c.id,

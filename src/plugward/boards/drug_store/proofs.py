@@ -66,9 +66,22 @@ def periods_add_up(read: Reading) -> Finding:
         moves.c.batch_no == line.batch_no,
         moves.c.at < periods.c.ends_at,
     )
-    total = func.coalesce(func.sum(moves.c.quantity), 0)
-    sums = (
-        select(line.store, line.period, line.item, line.batch_no)
+    shown = (
+        line.store,
+        line.period,
+        line.item,
+        line.batch_no,
+        line.opening,
+        line.received,
+        line.issued,
+        line.closing,
+    )
+    added = (
+        select(
+            *shown,
+            func.coalesce(func.max(before.c.closing), 0).label("closed_before"),
+            func.coalesce(func.sum(moves.c.quantity), 0).label("total"),
+        )
         .select_from(
             period_lines.join(
                 periods, and_(periods.c.store == line.store, periods.c.period == line.period)
@@ -76,22 +89,16 @@ def periods_add_up(read: Reading) -> Finding:
             .outerjoin(before, previous)
             .outerjoin(moves, inside)
         )
-        .group_by(
-            line.store,
-            line.period,
-            line.item,
-            line.batch_no,
-            line.opening,
-            line.received,
-            line.issued,
-            line.closing,
-            before.c.closing,
-        )
-        .having(
+        .group_by(*shown)
+        .subquery()
+    ).c
+    sums = (
+        select(added.store, added.period, added.item, added.batch_no)
+        .where(
             or_(
-                line.opening + line.received - line.issued != line.closing,
-                line.opening != func.coalesce(before.c.closing, 0),
-                line.closing != total,
+                added.opening + added.received - added.issued != added.closing,
+                added.opening != added.closed_before,
+                added.closing != added.total,
             )
         )
         .limit(BREACHES_MAX)
