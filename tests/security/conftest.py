@@ -74,7 +74,7 @@ class Hospital:
         return self.loop.run_until_complete(work)
 
     async def open(self) -> None:
-        logging.getLogger().addHandler(self.log)
+        logging.getLogger("plugward").addHandler(self.log)
         logging.getLogger("plugward").setLevel(logging.DEBUG)
         await self.runtime.start(self.boards)
         self.runtime.outside = PaymentChannel()
@@ -85,7 +85,7 @@ class Hospital:
 
     def close(self) -> None:
         self.run(self.runtime.stop())
-        logging.getLogger().removeHandler(self.log)
+        logging.getLogger("plugward").removeHandler(self.log)
         self.loop.close()
 
     # ── asking ──────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,10 @@ him. Then everything that was written down outside the boards' own tables is sea
 
 import re
 from collections.abc import Iterator
+from datetime import date
 
+import pytest
+from sqlalchemy import text
 from tests.security.conftest import All, Hospital, person
 from tests.security.samples import Pool, request_of, walk
 
@@ -20,15 +23,18 @@ from plugward.boards.patients.contract import (
 from plugward.kernel.codec import from_json
 from plugward.kernel.envelope import acting_as
 from plugward.kernel.message import tag_of
-from plugward.kernel.refusals import Refusal, Unavailable
+from plugward.kernel.refusals import Fault, Refusal, Unavailable
 from plugward.kit.ids import new_id
-from plugward.vocabulary import CampusCode, Identifier, PatientId
+from plugward.sim.people import id_card
+from plugward.vocabulary import CampusCode, Identifier, PatientId, Sex
 
 NAME = "审计测试唯一串"
 PHONE = "13900071234"
 ADDRESS = "示范市不存在路七十七号之九"
 WORDS = "唯一主诉：左侧第七颗牙在月圆之夜作痛"
-PLANTED = (NAME, PHONE, ADDRESS, WORDS)
+BORN = date(1959, 3, 7)
+NUMBER_ON_CARD = id_card(BORN, Sex.MALE, 717)
+PLANTED = (NAME, PHONE, ADDRESS, WORDS, NUMBER_ON_CARD)
 NUMBER = re.compile(r"\d{8,}[\dX]?")
 
 
@@ -37,7 +43,9 @@ def plant() -> RegisterPatient:
         id=PatientId(new_id()),
         campus=CampusCode("C1"),
         name=NAME,
-        identifiers=(Identifier(system=ID_CARD, value="11010119590307123X"),),
+        sex=Sex.MALE,
+        birth_date=BORN,
+        identifiers=(Identifier(system=ID_CARD, value=NUMBER_ON_CARD),),
         contacts=(
             Contact(kind=ContactKind.PHONE, value=PHONE),
             Contact(kind=ContactKind.ADDRESS, value=ADDRESS),
@@ -55,14 +63,28 @@ async def _suffer(hospital: Hospital) -> int:
                 await hospital.runtime.client(Patients).register(request)
         except (Refusal, Unavailable):
             failed += 1
-    for text in PLANTED:
+    for words in PLANTED:
         pool = Pool()
         pool.codes = {"CampusCode": "C1", "DepartmentCode": "C1-CARD"}
         for operation in hospital.operations():
-            made = request_of(operation, _Saying(pool, text))
+            made = request_of(operation, _Saying(pool, words))
             outcome = await hospital.ask(operation, made, home)
             failed += outcome.kind != "ok"
     return failed
+
+
+async def _break(hospital: Hospital) -> None:
+    """His registration fails by a fault of ours: the worst moment for what is logged."""
+    engine = hospital.runtime.plugged["patients"].store.engine
+    rename = "ALTER TABLE {} RENAME TO {}"
+    home = person(("C1",), All(), "leak")
+    await engine.system(lambda c: c.execute(text(rename.format("patients_patient", "gone"))))
+    try:
+        for request in (plant(), plant().replace(name=NAME * 2)):
+            with pytest.raises(Fault), acting_as(home):
+                await hospital.runtime.client(Patients).register(request)
+    finally:
+        await engine.system(lambda c: c.execute(text(rename.format("gone", "patients_patient"))))
 
 
 class _Saying(Pool):
@@ -111,12 +133,14 @@ def _unmistakable(text: str) -> Iterator[str]:
 def test_sec_data_11_no_patient_data_in_logs_metrics_or_the_audit_log(hospital: Hospital) -> None:
     failed = hospital.run(_suffer(hospital))
     assert failed > 100  # the ways to fail have been tried
+    hospital.run(_break(hospital))
     hospital.run(hospital.runtime.quiet())
     personal = {*PLANTED, *_personal(hospital)}
     assert len(personal) > 20
+    assert {NAME, PHONE, NUMBER_ON_CARD} <= _personal(hospital)  # he did come
 
     log = "\n".join(hospital.log.lines)
-    assert hospital.log.lines, "nothing was logged, so nothing was looked at"
+    assert "fault in patients.register" in log, "what was looked at is not the log"
     audit = "\n".join(
         path.read_bytes().decode("utf-8", "replace")
         for path in hospital.folder.glob("audit.sqlite*")
