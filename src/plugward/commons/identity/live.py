@@ -36,6 +36,7 @@ class LiveSessions:
         self._by_hash: OrderedDict[str, Live] = OrderedDict()
         self._seen: dict[SessionId, Instant] = {}
         self._unsaved: set[SessionId] = set()
+        self.changes = 0  # how often something was forgotten
 
     def get(self, token_hash: str, now: Instant, rack: tuple[str, ...]) -> Live | None:
         """What is known, if it is fresh and the same boards are plugged in."""
@@ -52,10 +53,12 @@ class LiveSessions:
 
     def forget(self, staff: StaffId) -> None:
         """Something about this person has changed: ask the tables again."""
+        self.changes += 1
         for token_hash in [h for h, of in self._by_hash.items() if of.signed_in.staff == staff]:
             del self._by_hash[token_hash]
 
     def forget_token(self, token_hash: str) -> None:
+        self.changes += 1
         self._by_hash.pop(token_hash, None)
 
     def seen(self, session: SessionId, at: Instant) -> None:

@@ -130,8 +130,10 @@ class IdentityService(Identity):
         key, rack, now = token_hash.hex(), self._boards(), self._clock.now()
         live = self._live.get(key, now, rack)
         if live is None:
+            changes = self._live.changes
             live = await self.store.read(_load, key, self._rack(), rack)
-            self._live.put(key, live)
+            if changes == self._live.changes:  # else what was read may be outdated already
+                self._live.put(key, live)
         return self._still_there(live, now, is_quiet=is_quiet)
 
     def _still_there(self, live: Live, now: Instant, *, is_quiet: bool) -> SignedIn:
