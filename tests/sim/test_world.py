@@ -29,11 +29,11 @@ async def test_actors_wake_in_the_order_of_their_time() -> None:
             await world.sleep(wait)
             heard.append((name, (world.now() - start).total_seconds()))
 
-    world.begin(actor("slow", 100, 500))
-    world.begin(actor("quick", 40, 40, 40))
+    world.begin(actor("slow", 200, 1_000))
+    world.begin(actor("quick", 80, 80, 80))
     await world.run_to(start + timedelta(hours=1))
     assert [name for name, _ in heard] == ["quick", "quick", "slow", "quick", "slow"]
-    assert all(at >= due for (_, at), due in zip(heard, (40, 80, 100, 120, 600), strict=True))
+    assert all(at >= due for (_, at), due in zip(heard, (80, 160, 200, 240, 1_200), strict=True))
 
 
 async def test_an_actor_that_fails_is_told_not_hidden() -> None:

@@ -1,6 +1,7 @@
 """The embedded shape 单进程形态: every board in this process, SQLite files under one folder."""
 
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from .discover import Found, discover
 from .folder import DataFolder, HospitalSettings
 
 Progress = Callable[[str], None]
+THREAD_SWITCH_S = 0.0005
 
 
 class Embedded:
@@ -64,6 +66,9 @@ class Embedded:
 
     async def start(self, progress: Progress = lambda _: None) -> None:
         self._log = write_json(self.folder.logs / "plugward.jsonl")
+        # Writers and readers are threads with much to wait for and little to compute: let them have
+        # the interpreter as soon as their database answers, not five milliseconds later.
+        sys.setswitchinterval(THREAD_SWITCH_S)
         progress(f"{len(self.found.boards)} boards")
         await self.runtime.start(self.found.boards)
 

@@ -24,6 +24,7 @@ class Steps:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=console,
+            refresh_per_second=2,
         )
 
     def __enter__(self) -> Self:

@@ -93,9 +93,9 @@ class Pharmacist:
             sheet = await hospital.pharmacy.task(task.id)
         if any(line.is_controlled for line in sheet.lines):
             await self._picked_by_another(task)
+        await hospital.world.sleep(SCAN_S * sum(line.open - line.scanned for line in sheet.lines))
         for line in sheet.lines:
             for _ in range(line.open - line.scanned):
-                await hospital.world.sleep(SCAN_S)
                 with hospital.step("scan pack", self._actor):
                     await hospital.pharmacy.scan(task.id, line.item)
         try:

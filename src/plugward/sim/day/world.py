@@ -10,7 +10,7 @@ from plugward.kernel.clock import ManualClock, SystemClock
 from plugward.kernel.runtime import Runtime
 from plugward.kit.time import Instant
 
-STEP = timedelta(seconds=30)
+STEP = timedelta(seconds=60)  # actors' times are as fine as this
 
 
 class World:
