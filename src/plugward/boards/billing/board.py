@@ -17,6 +17,8 @@ board = Board(
         reactions.take_off_the_account,
         reactions.await_no_longer,
         reactions.await_no_fee,
+        reactions.owe_for_a_lost_number,
+        reactions.keep_what_is_being_measured,
         reactions.owe_for_returned_drugs,
         reactions.owe_for_unsupplied_drugs,
         reactions.know_a_planned_visit,

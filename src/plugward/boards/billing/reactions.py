@@ -6,11 +6,12 @@ from plugward.boards.encounters.contract import (
     EncounterPlanned,
     EncounterStarted,
 )
+from plugward.boards.lab.contract import SpecimenCollected
 from plugward.boards.orders.contract import LineWithdrawn
 from plugward.boards.patients.contract import Patient, PatientRegistered, PatientUpdated
 from plugward.boards.pharmacy.contract import LineUnsupplied, PrescriptionReturned
 from plugward.boards.pricing.contract import Charge, ChargeCancelled, ChargeCreated
-from plugward.boards.registration.contract import AppointmentCancelled
+from plugward.boards.registration.contract import AppointmentCancelled, AppointmentRefundDue
 from plugward.kernel import Carried, Carrying, every, on
 from plugward.vocabulary import ChargeRequest, OrderLineId
 
@@ -50,6 +51,18 @@ async def await_no_longer(event: LineWithdrawn, billing: BillingService) -> None
 async def await_no_fee(event: AppointmentCancelled, billing: BillingService) -> None:
     """未计价即取消的预约不再等待计价。"""
     await billing.stop_awaiting(OrderLineId(event.appointment.id))
+
+
+@on(AppointmentRefundDue)
+async def owe_for_a_lost_number(event: AppointmentRefundDue, billing: BillingService) -> None:
+    """钱到时号已不在：诊查费全额应退。"""
+    await billing.withdraw_line(OrderLineId(event.appointment))
+
+
+@on(SpecimenCollected)
+async def keep_what_is_being_measured(event: SpecimenCollected, billing: BillingService) -> None:
+    """标本已采集，检验费不再退。"""
+    await billing.note_performed(event.specimen.requests)
 
 
 @on(PrescriptionReturned)

@@ -45,6 +45,7 @@ from ..contract import (
     Leg,
     LegId,
     LegState,
+    LineState,
     OpenBill,
     Party,
     Pay,
@@ -101,6 +102,13 @@ class BillingService(Billing):
                 billing.void(work, bill, WITHDRAWN)
                 line = accounts.charge_of(work, charge)
         accounts.withdraw(work, line)
+
+    @in_work
+    def withdraw_line(self, work: Work, order_line: OrderLineId) -> None:
+        """The money for this line belongs to the patient, whatever pricing says of it."""
+        for line in work.find(lines, AccountLine, limit=10, line=order_line):
+            if not line.is_withdrawn and line.state is LineState.SETTLED:
+                accounts.withdraw(work, line)
 
     @in_work
     def free_units(

@@ -30,13 +30,14 @@ from plugward.boards.pharmacy.contract import (
 )
 from plugward.boards.pharmacy.fakes import FakePharmacy
 from plugward.boards.pricing.contract import ChargeCategory
+from plugward.boards.registration.contract import AppointmentRefundDue
 from plugward.kernel import Conflict
 from plugward.kernel.testing import TRANSPORTS, Bench
 from plugward.kit.ids import new_id
-from plugward.vocabulary import BillId, PatientId
+from plugward.vocabulary import AppointmentId, BillId, PatientId
 
 from .desk import C1, Account, desk_bench
-from .visits import SIGNED_AT, a_visit
+from .visits import SIGNED_AT, a_collected_specimen, a_visit
 
 DRUG = ChargeCategory.DRUG
 
@@ -248,6 +249,32 @@ async def test_a_patient_who_was_seen_does_not_get_the_fee_back(bench: Bench) ->
     await bench.receive(EncounterStarted(encounter=visit))
     with pytest.raises(AlreadyPerformed):
         await zhou.refund(bill, fee=1)
+
+
+async def test_a_test_whose_tube_is_filled_is_not_refunded(bench: Bench) -> None:
+    """标本已采集 → 检验费不退；医生撤回的除外。"""
+    zhou = await Account(bench).price("lab", 7_000, category=ChargeCategory.LAB)
+    bill = await zhou.settled()
+    await bench.receive(a_collected_specimen(zhou.encounter, zhou.line("lab")), times=2)
+    with pytest.raises(AlreadyPerformed):
+        await zhou.refund(bill, lab=1)
+    await zhou.cancel("lab")
+    await zhou.refund(bill, lab=1)
+    await bench.prove()
+
+
+async def test_a02_a_payment_for_a_number_that_is_gone_goes_back(bench: Bench) -> None:
+    zhou = await Account(bench).price("fee", 5_000, category=ChargeCategory.REGISTRATION)
+    bill = await zhou.settled(channel=Channel.PHONE)
+    lost = AppointmentRefundDue(
+        appointment=AppointmentId(zhou.line("fee")), encounter=zhou.encounter, bill=bill
+    )
+    await bench.receive(lost, times=2)
+    await zhou.cancel("fee")  # pricing says so too, later
+    await zhou.wait("2026-03-02 10:31")
+    assert zhou.channel.balance == 0
+    assert len(bench.published(RefundMade)) == 1
+    await bench.prove()
 
 
 async def test_wrong_refunds_are_refused(bench: Bench) -> None:

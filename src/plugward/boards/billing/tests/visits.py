@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from uuid import UUID
 
 from plugward.boards.encounters.contract import Encounter, EncounterKind, EncounterState
+from plugward.boards.lab.contract import Specimen, SpecimenCollected, SpecimenState
 from plugward.boards.orders.contract import (
     GroupSigned,
     LineWithdrawn,
@@ -20,6 +21,7 @@ from plugward.vocabulary import (
     OrderKind,
     OrderLineId,
     PatientId,
+    SpecimenId,
 )
 
 from .desk import C1
@@ -84,6 +86,28 @@ def a_signed_group(encounter: EncounterId, **lines: UUID) -> GroupSigned:
             )
             for line in signed
         ),
+    )
+
+
+def a_collected_specimen(encounter: EncounterId, line: OrderLineId) -> SpecimenCollected:
+    return SpecimenCollected(
+        specimen=Specimen(
+            id=SpecimenId(new_id()),
+            barcode="L0000001",
+            encounter=encounter,
+            patient=PatientId(new_id()),
+            campus=C1,
+            department=DepartmentCode("C1-CARD"),
+            author="staff:lin",
+            requests=(line,),
+            title_zh="钾",
+            title_en="Potassium",
+            container="黄管",
+            is_urgent=False,
+            state=SpecimenState.COLLECTED,
+            collected_by="staff:he",
+            collected_at=SIGNED_AT,
+        )
     )
 
 
