@@ -80,13 +80,11 @@ class Desk:
     async def outcomes(self, id: UUID) -> list[tuple[str, str]]:
         table = self.plugged.store.engine.tables.system.saga_step
         rows = await self.plugged.store.engine.read(
-            lambda c: (
-                c.execute(select(table.c.step, table.c.outcome).where(table.c.saga == id))
-                .tuples()
-                .all()
-            )
+            lambda c: c.execute(
+                select(table.c.step, table.c.outcome).where(table.c.saga == id)
+            ).all()
         )
-        return [(step, str(outcome)) for step, outcome in rows]
+        return [(str(row[0]), str(row[1])) for row in rows]
 
 
 def _begin(work: Work, id: UUID, wait_s: float) -> None:
