@@ -51,7 +51,9 @@ async def measure(transport: Transport) -> None:
     with tempfile.TemporaryDirectory() as folder:
         clock = SystemClock()
         runtime = Runtime(
-            Databases(Path(folder)), clock, AuditLog(Path(folder) / "audit.db", clock),
+            Databases(Path(folder)),
+            clock,
+            AuditLog(Path(folder) / "audit.db", clock),
             transport=transport,
         )
         await runtime.start([board])

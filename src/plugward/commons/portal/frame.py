@@ -56,6 +56,7 @@ class Framer:
             viewer=viewer,
             csrf=csrf_token(visit.reference) if visit.reference else "",
             slots=table.slots,
+            places=self.names,
             idle_ms=max(0, milliseconds(locks_at) - milliseconds(now)) if locks_at else 0,
         )
 

@@ -32,6 +32,7 @@ from .words import CHINESE, Words, fill, own_catalogue
 HERE = Path(__file__).parent
 MINUTE_S = 60
 SMALL = 2  # below two years an age is told in months, below two months in days
+_PLACE = re.compile(r"\b[A-Z]\d(?:-[A-Z0-9]+)?\b")
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9-]*")
 STATIC = HERE / "static"
 
@@ -46,6 +47,7 @@ class Scene(msgspec.Struct):
     viewer: Viewer | None = None
     csrf: str = ""
     slots: dict[str, tuple[Page, ...]] = msgspec.field(default_factory=dict)
+    places: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)  # code: zh, en
     idle_ms: int = 0  # without an act for so long, the screen locks; 0: never (screens on walls)
 
 
@@ -258,6 +260,18 @@ def sex(value: Any) -> str:
     return _SEX[_SCENE.get().language].get(str(value), str(value))
 
 
+def places(text: str | None) -> str:
+    """Campus and department codes in a text, told by their names."""
+    scene = _SCENE.get()
+    which = 0 if scene.language == CHINESE else 1
+
+    def named(match: re.Match[str]) -> str:
+        found = scene.places.get(match[0])
+        return found[which] if found else match[0]
+
+    return _PLACE.sub(named, text or "")
+
+
 def age(birth: date | None) -> str:
     """Completed years; months below two years, days below two months."""
     if birth is None:
@@ -311,6 +325,7 @@ FILTERS: dict[str, Any] = {
     "moment": moment,
     "money": money,
     "number": number,
+    "places": places,
     "sex": sex,
     "short": short,
     "sse_trigger": sse_trigger,
