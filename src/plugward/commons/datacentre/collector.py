@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 FIRST_LOOK_S = 0.02
 LOOK_S = 0.5  # how often plugged and unplugged boards are looked for
 AWAY_S = 1.0  # how long an outage is waited for before the next try
+STOPPING_WAIT_S = 10.0
 PLACES_S = 5.0  # how often places are written when nothing else is
 DELAYS_KEPT = 10_000
 QUEUED_BATCHES = 2
@@ -180,7 +181,9 @@ class Collector:
         for source in self.sources.values():
             await source.halt()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            _, late = await asyncio.wait(self._tasks, timeout=STOPPING_WAIT_S)
+            for task in late:  # what it holds is read again after the next start
+                task.cancel()
         if self._warehouse.is_open:
             await self._write_places()
         for name, source in self.sources.items():

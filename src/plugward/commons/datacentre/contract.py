@@ -94,6 +94,7 @@ class Sheet(Message):
     is_cut: bool  # there are more lines than a page shows
     chart: Plain  # bar, line, pie or nothing
     charted: tuple[Plain, ...]  # the measures it draws
+    campuses: tuple[Member, ...]  # those the caller may choose from
     as_of: Instant | None  # None while the first facts are being read
 
 

@@ -105,8 +105,8 @@ def _pie(members: list[str], values: list[float | None]) -> dict[str, Any]:
         "series": [
             {
                 "type": "pie",
-                "radius": ["48%", "78%"],
-                "center": ["36%", "50%"],
+                "radius": ["42%", "68%"],
+                "center": ["32%", "50%"],
                 "label": {"show": False},
                 "data": slices,
             }
@@ -180,7 +180,7 @@ def _flow(panel: CockpitPanel, members: list[str], values: Values, shown: Shown)
 def _wait(panel: CockpitPanel, members: list[str], values: Values, shown: Shown) -> dict[str, Any]:
     option = _axes("line", members, [shown.words(m.title) for m in panel.measures], values)
     option["legend"] = {"show": False}
-    option["grid"] = {**GRID, "top": 16}
+    option["grid"] = {**GRID, "top": 28}
     option["xAxis"]["axisLabel"] = {"interval": "auto"}
     option["series"][0] |= {
         "connectNulls": True,
@@ -239,7 +239,7 @@ def _revenue(
     option["title"] = {
         "text": amount,
         "subtext": unit,
-        "left": "35%",
+        "left": "31%",
         "top": "41%",
         "textAlign": "center",
         "textStyle": {"fontSize": 24, "color": "--ink"},

@@ -92,7 +92,6 @@ async def report_page(report: str, asked: Asked, centre: DataCentre, viewer: Vie
             for span in SPANS
         ],
         now_span=span_of(chosen, hospital_date(viewer.now)),
-        campuses=viewer.campuses,
         say=shown,
         fresh_s=60,
     )

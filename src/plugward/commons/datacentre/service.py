@@ -3,7 +3,6 @@
 import logging
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from plugward.kernel import Plain, Settings, Store
@@ -22,6 +21,7 @@ from .contract import (
     DetailRow,
     Details,
     Freshness,
+    Member,
     ReportCard,
     ReportNotFound,
     Selection,
@@ -30,7 +30,7 @@ from .contract import (
     SourceState,
     Words,
 )
-from .definitions import Plan
+from .definitions import CAMPUS, Plan, RowDefinition
 from .engine import SHOWN_MAX, Answer, Drilled, Scope, drill, lines_of, member, names_of, run
 from .warehouse import Busy, Warehouse
 
@@ -101,7 +101,13 @@ class DataCentreService(DataCentre):
     async def report(self, report: Plain, chosen: Selection) -> Sheet:
         plan, scope, at_hand = self._plan(report), self._scope(chosen), self.at_hand
         data_time = self._as_of()
-        answer = await self.warehouse.read(partial(_answer, plan, scope, at_hand))
+        mine = self._campuses()
+
+        def look(connection: "DuckDBPyConnection") -> tuple[Answer, tuple[Member, ...]]:
+            found = _answer(plan, scope, at_hand, connection)
+            return found, _places(connection, mine, scope, at_hand)
+
+        answer, campuses = await self.warehouse.read(look)
         lines, total = lines_of(plan, answer)
         definition = plan.report
         columns = [member(r, c, answer.names) for r in definition.columns for c in answer.columns]
@@ -117,6 +123,7 @@ class DataCentreService(DataCentre):
             is_cut=len(lines) > SHOWN_MAX,
             chart=definition.chart.kind if definition.chart else "",
             charted=definition.chart.measures if definition.chart else (),
+            campuses=campuses,
             as_of=data_time,
         )
 
@@ -210,17 +217,21 @@ class DataCentreService(DataCentre):
             return None
         return as_of(self.collector.sources.values(), self._clock.now())
 
+    def _campuses(self) -> tuple[str, ...] | None:
+        """The campuses the caller may see; None is every one."""
+        call = current_call()
+        actor = call.envelope.actor if call else None
+        if actor is None or actor.kind is not ActorKind.PERSON or actor.sees_all:
+            return None
+        return actor.campuses
+
     def _scope(self, chosen: Selection) -> Scope:
         """The days asked for, and the campuses the caller may see of those asked for."""
         today = hospital_date(self._clock.now())
         since = chosen.since or chosen.until or today
         until = max(chosen.until or max(today, since), since)
         since = max(since, until - timedelta(days=DAYS_MAX))
-        call = current_call()
-        actor = call.envelope.actor if call else None
-        campuses: tuple[str, ...] | None = None
-        if actor is not None and actor.kind is ActorKind.PERSON and not actor.sees_all:
-            campuses = actor.campuses
+        campuses = self._campuses()
         if chosen.campus:
             seen = campuses is None or chosen.campus in campuses
             campuses = (chosen.campus,) if seen else ()
@@ -231,6 +242,19 @@ def _answer(
     plan: Plan, scope: Scope, at_hand: Catalogue, connection: "DuckDBPyConnection"
 ) -> Answer:
     return run(connection, plan, scope, at_hand.dimensions, at_hand.facts)
+
+
+def _places(
+    connection: "DuckDBPyConnection",
+    codes: tuple[str, ...] | None,
+    scope: Scope,
+    at_hand: Catalogue,
+) -> tuple[Member, ...]:
+    """Campuses by name, to choose from."""
+    known = (at_hand.dimensions, at_hand.facts)
+    names = names_of(connection, CAMPUS, set(codes or ()), scope.until, known)
+    row = RowDefinition(name=CAMPUS)
+    return tuple(member(row, code, names) for code in sorted(codes or ()))
 
 
 def _named(
