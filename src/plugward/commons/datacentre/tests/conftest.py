@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
 import pytest
 
@@ -46,6 +48,7 @@ class Hospital:
         self._transport = transport
         self.runtime: Runtime
         self.campuses: tuple[str, ...] = ("C1", "C2")
+        self._request: UUID | None = None
 
     async def start(
         self, *, other: dict[str, dict[str, Any]] | None = None, **settings: Any
@@ -76,6 +79,13 @@ class Hospital:
 
     def client(self, contract: type[T]) -> Any:
         return _Acting(self, contract)
+
+    @contextmanager
+    def request(self, id: UUID) -> Iterator[None]:
+        """Calls inside carry this request id: a retry, a double click."""
+        self._request = id
+        yield
+        self._request = None
 
     @property
     def centre(self) -> DataCentre:
@@ -114,7 +124,8 @@ class _Acting:
 
     def __getattr__(self, name: str) -> Any:
         async def call(*args: Any, **kwargs: Any) -> Any:
-            with acting_as(a_tester(campuses=self._hospital.campuses)):
+            tester = a_tester(campuses=self._hospital.campuses)
+            with acting_as(tester, request=self._hospital._request):
                 client = self._hospital.runtime.client(self._contract)
                 return await getattr(client, name)(*args, **kwargs)
 

@@ -1,16 +1,27 @@
 """Facts come in 事实入库: as they happen, once, in order, and again after whatever happened."""
 
 import asyncio
+from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
 
 from plugward.commons.datacentre.board import board as datacentre_board
+from plugward.commons.datacentre.loading import Declared, batch_of, write_batch
+from plugward.commons.datacentre.schema import FactTable, tables_of
 from plugward.commons.datacentre.tests.conftest import Hospital, a_stay, ended, run_python
 from plugward.commons.datacentre.tests.ward import board as ward_module
 from plugward.commons.datacentre.tests.ward.board import BROKEN, ENORMOUS
 from plugward.commons.datacentre.tests.ward.board import board as ward_board
+from plugward.commons.datacentre.tests.ward.contract import StayBegun, StayEnded, Ward
+from plugward.commons.datacentre.warehouse import Warehouse, forget_board, prepare_board
+from plugward.kernel.codec import to_json
+from plugward.kernel.message import Event, tag_of
 from plugward.kernel.refusals import Unavailable
+from plugward.kernel.store.frames import Frame
+from plugward.kit.ids import new_id
+from plugward.kit.time import hospital_time
 
 
 async def test_a_fact_is_a_row_without_the_patients_name(hospital: Hospital, ward: Any) -> None:
@@ -96,7 +107,6 @@ async def test_killed_in_the_middle_it_goes_on_where_the_file_stands(
 ) -> None:
     """The batch is half way when the engine dies: all of it is in later, and nothing twice."""
     from plugward.commons.datacentre import collector
-    from plugward.commons.datacentre.loading import write_batch
 
     deaths = iter((True, True, False))
 
@@ -129,6 +139,87 @@ async def test_rebuilt_from_the_first_event_the_tables_are_the_same(
     await hospital.centre.rebuild("ward")
     await hospital.caught_up()
     assert (await hospital.rows("ward_stays"), await hospital.rows("ward_meals")) == before
+
+
+async def test_a_rebuild_asked_for_twice_is_one(hospital: Hospital, ward: Any) -> None:
+    await ward.end(ended(a_stay()))
+    before = await hospital.rows("ward_stays"), await hospital.rows("ward_meals")
+    with hospital.request(new_id()):
+        first = await hospital.centre.rebuild("ward")
+        again = await hospital.centre.rebuild("ward")
+    assert first.board == again.board == "ward"
+    assert (await hospital.rows("ward_stays"), await hospital.rows("ward_meals")) == before
+
+
+async def test_whatever_the_order_and_the_doubles_the_newest_event_of_a_key_stands() -> None:
+    """All sequences of four events of two stays, up to three long, each event a batch of its own or
+    all of them in one: the rows are those of the highest position seen."""
+    tables, _ = tables_of("ward", ward_board.facts)
+    declared = {
+        tag: tuple(
+            Declared(fact, tables[fact.table]) for fact in ward_board.facts if fact.tag == tag
+        )
+        for tag in ("ward.stay.begun.v1", "ward.stay.ended.v1")
+    }
+    one, two = a_stay("1"), a_stay("2")
+    events = (
+        StayBegun(stay=one), StayBegun(stay=two), StayEnded(stay=ended(one, meals=1)),
+        StayEnded(stay=ended(two, meals=2)),
+    )  # fmt: skip
+    frames = [frame_at(event, place) for place, event in enumerate(events, start=1)]
+    warehouse = Warehouse("", memory_mb=64)
+    await warehouse.open()
+    await warehouse.write(lambda c: prepare_board(c, "ward", tables.values(), ""))
+    tried = 0
+    for length in range(1, 4):
+        for order in product(range(4), repeat=length):
+            seen = [frames[place] for place in order]
+            highest = {stay.id: max((p for p in order if p % 2 == n), default=None)
+                       for n, stay in enumerate((one, two))}  # fmt: skip
+            expected = sorted(
+                (str(stay), "begun" if place < 2 else "ended")
+                for stay, place in highest.items()
+                if place is not None
+            )
+            batches = [[frame] for frame in seen] if tried % 2 else [seen]
+            found = await warehouse.write(partial(_loaded, batches, declared, tables))
+            assert found == expected, order
+            tried += 1
+    await warehouse.close()
+    assert tried == 4 + 16 + 64
+
+
+def _loaded(
+    batches: list[list[Frame]],
+    declared: dict[str, tuple[Declared, ...]],
+    tables: dict[str, FactTable],
+    connection: Any,
+) -> list[tuple[str, str]]:
+    forget_board(connection, "ward")
+    for frames in batches:
+        write_batch(connection, batch_of(frames, declared), tables, {})
+    rows = connection.execute("SELECT stay::VARCHAR, state FROM fact.ward_stays").fetchall()
+    return sorted(rows)
+
+
+def frame_at(event: Event, position: int) -> Frame:
+    """The event as it stands in the ward's outbox."""
+    return Frame(
+        id=new_id(),
+        source="ward",
+        position=position,
+        key="stay",
+        key_version=position,
+        tag=tag_of(type(event)),
+        body=to_json(event),
+        carries="",
+        campus="C1",
+        actor="staff:somebody",
+        cause=new_id(),
+        trace="",
+        occurred_at=hospital_time("2026-03-02 08:00"),
+        recorded_at=hospital_time("2026-03-02 08:00"),
+    )
 
 
 async def test_a_lost_file_is_collected_again(hospital: Hospital, ward: Any) -> None:
@@ -202,8 +293,6 @@ async def test_a_board_plugged_in_later_is_heard_and_one_taken_out_is_not_missed
     try:
         assert hospital.service.collector.sources == {}
         await hospital.runtime.plug(ward_board)
-        from plugward.commons.datacentre.tests.ward.contract import Ward
-
         await hospital.client(Ward).begin(a_stay())
         assert len(await hospital.rows("ward_stays")) == 1
         await hospital.runtime.unplug("ward")
