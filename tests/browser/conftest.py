@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, StorageState, sync_playwright
-from tests.browser.harness import AXE, FLAGS, Hospital, Watched, chromium_path, new_tab
 
 from plugward.kernel.board import load_board
+from tests.browser.harness import AXE, FLAGS, Hospital, Watched, chromium_path, new_tab
 
 Open = Callable[..., Watched]
 

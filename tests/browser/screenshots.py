@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from playwright.sync_api import sync_playwright
+
 from tests.browser.harness import FLAGS, Watched, chromium_path, new_tab
 
 SETTLE_MS = 1_500  # panels, charts

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.browser.harness import Hospital, new_tab
 
 from plugward.kernel.board import load_board
 from plugward.kit.ids import new_id
+from tests.browser.harness import Hospital, new_tab
 
 pytestmark = pytest.mark.browser
 

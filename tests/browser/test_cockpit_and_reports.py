@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.browser.clinic_day import Morning
-from tests.browser.harness import Hospital, new_tab
 
 from plugward.kernel.envelope import acting_as
 from plugward.rack.discover import discover
+from tests.browser.clinic_day import Morning
+from tests.browser.harness import Hospital, new_tab
 
 pytestmark = pytest.mark.browser
 MANAGER = "M10001"

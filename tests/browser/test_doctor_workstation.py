@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.browser.clinic_day import CAO, SHEN, ZHOU, Morning
-from tests.browser.harness import Hospital, Watched, new_tab
 
 from plugward.kernel.board import load_board
 from plugward.kernel.contracts import Operation
 from plugward.kernel.envelope import Envelope
+from tests.browser.clinic_day import CAO, SHEN, ZHOU, Morning
+from tests.browser.harness import Hospital, Watched, new_tab
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=15_000)  # a busy machine is slow, and no less right

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.browser.harness import Hospital, new_tab
 
 from plugward.commons.hub.contract import Hub, System
 from plugward.commons.hub.ledger import Arrival, Lane
@@ -14,6 +13,7 @@ from plugward.kernel.envelope import ALL_CAMPUSES, Actor, ActorKind, acting_as
 from plugward.kit.ids import new_id
 from plugward.sim.outside.lis import SimulatedLis
 from plugward.vocabulary import CampusCode
+from tests.browser.harness import Hospital, new_tab
 
 pytestmark = pytest.mark.browser
 

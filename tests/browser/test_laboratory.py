@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.browser.harness import Hospital, new_tab
 
 from plugward.boards.lab.contract import LabRequest, RequestState, Subject
 from plugward.commons.identity.seed import demo_staff_id
@@ -22,6 +21,7 @@ from plugward.vocabulary import (
     PatientId,
     Sex,
 )
+from tests.browser.harness import Hospital, new_tab
 
 pytestmark = pytest.mark.browser
 

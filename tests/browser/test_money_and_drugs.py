@@ -5,8 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.browser.clinic_day import C1, CARDIOLOGY, SHEN, ZHOU, Morning, drug
-from tests.browser.harness import Hospital, Watched, new_tab
 
 from plugward.boards.billing.contract import ChannelAction
 from plugward.boards.billing.tests.desk import FakeChannel
@@ -14,6 +12,8 @@ from plugward.boards.orders.contract import NewLine, Orders, SignGroup
 from plugward.kernel.board import load_board
 from plugward.kit.ids import new_id
 from plugward.vocabulary import OrderGroupId, OrderKind, OrderLineId
+from tests.browser.clinic_day import C1, CARDIOLOGY, SHEN, ZHOU, Morning, drug
+from tests.browser.harness import Hospital, Watched, new_tab
 
 pytestmark = pytest.mark.browser
 
@@ -102,6 +102,7 @@ def test_a_patient_is_found_settled_and_gets_the_drugs(
     page.keyboard.type(ZHOU)
     cashier.press("Enter")
     expect(page.locator(".ban b").first).to_have_text(ZHOU)
+    expect(page.locator(".ban .alg")).to_contain_text("过敏")
     page.locator(".billing-bl", has_text="营养").click()
     registration = page.locator(".billing-bl", has_text="挂号")
     if registration.count():

@@ -2,9 +2,9 @@
 
 import pytest
 from playwright.sync_api import expect
-from tests.browser.conftest import Open
 
 from plugward.commons.portal.tests.test_pages_of_boards import EVIL
+from tests.browser.conftest import Open
 
 pytestmark = pytest.mark.browser
 

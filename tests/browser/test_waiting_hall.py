@@ -6,7 +6,6 @@ from datetime import date, timedelta
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.browser.harness import Hospital, new_tab
 
 from plugward.boards.calling.contract import Calling, Ticket
 from plugward.boards.patients.contract import ID_CARD, Patients, RegisterPatient
@@ -24,6 +23,7 @@ from plugward.kernel.envelope import Actor, ActorKind, acting_as
 from plugward.kit.ids import new_id
 from plugward.kit.time import hospital_date
 from plugward.vocabulary import CampusCode, DepartmentCode, Identifier, PatientId, Sex, SlotId
+from tests.browser.harness import Hospital, new_tab
 
 pytestmark = pytest.mark.browser
 

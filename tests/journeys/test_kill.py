@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from plugward.kernel.audit import audit_runtime
+from plugward.kernel.clock import ManualClock
 from plugward.rack.embedded import Embedded
 from plugward.rack.folder import DataFolder
 
@@ -48,10 +49,11 @@ def done_requests(folder: Path) -> set[bytes]:
 
 
 async def recovered_breaches(folder: Path) -> list[str]:
-    """Start again, let every fact arrive, and audit."""
+    """Start again in the evening of that day, let every fact arrive, and audit."""
     data = DataFolder(folder)
     data.open()
-    hospital = Embedded(data, without=frozenset({"portal"}))
+    evening = ManualClock("2026-03-02 21:30")
+    hospital = Embedded(data, clock=evening, without=frozenset({"portal", "hub"}))
     await hospital.start()
     try:
         await hospital.runtime.quiet(patience_s=60)

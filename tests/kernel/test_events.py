@@ -16,6 +16,7 @@ from plugward.kernel import ChangedMeanwhile, Conflict, Event, Unavailable
 from plugward.kernel.board import Board
 from plugward.kernel.envelope import acting_as
 from plugward.kernel.events import consumer as consumers
+from plugward.kernel.events.feed import Feed
 from plugward.kernel.events.parked import ParkedNotFound, StillFailing, WaitsBehind
 from plugward.kernel.runtime import Plugged, Runtime
 from plugward.kernel.store.frames import Frame
@@ -494,3 +495,17 @@ async def test_what_a_reaction_prints_is_a_label() -> None:
     await bench.receive(ParcelReceived(parcel=parcel))
     [label] = await bench.client(Labels).of(parcel.id)
     assert isinstance(label, Label)
+
+
+async def test_who_listens_before_a_feed_has_begun_hears_what_an_earlier_process_left(
+    tmp_path: Path,
+) -> None:
+    """重启后，上次未处理完的事实立即继续处理，不等新的事实。"""
+    async with hospital(parcels_board, folder=tmp_path) as runtime:
+        await walk(runtime, (new_id(),), 3)
+    async with hospital(parcels_board, folder=tmp_path) as runtime:
+        feed = Feed(runtime.plugged["parcels"].store.engine)
+        listening = asyncio.create_task(asyncio.wait_for(feed.after(0), 5))
+        await asyncio.sleep(0)
+        await feed.start()
+        assert len(await listening) >= 3

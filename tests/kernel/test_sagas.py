@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select
-from tests.kernel.hospital import hospital
 
 from plugward.kernel import Message, Unavailable, Work
 from plugward.kernel.clock import ManualClock
@@ -17,6 +16,7 @@ from plugward.kernel.refusals import AlreadyThere
 from plugward.kernel.runtime import Plugged
 from plugward.kernel.sagas import Saga, Sagas, Then, Turn, begin, done, refused, unknown
 from plugward.kit.ids import new_id
+from tests.kernel.hospital import hospital
 
 Step = Callable[[Turn], Awaitable[Then]]
 

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from tests.databases.vault.board import board as vault
-from tests.databases.vault.contract import Box, Vault
 
 from plugward.boards.encounters.board import board as encounters
 from plugward.boards.encounters.contract import Encounters
@@ -22,6 +20,8 @@ from plugward.kernel.store.engine import Engine
 from plugward.kernel.testing import Bench, a_tester
 from plugward.kit.ids import new_id
 from plugward.vocabulary import CampusCode, EncounterId
+from tests.databases.vault.board import board as vault
+from tests.databases.vault.contract import Box, Vault
 
 
 class OneSpoilt(Databases):

@@ -9,8 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 from sqlalchemy import Connection
-from tests.journeys.house import PaymentChannel
-from tests.security.samples import Pool, walk
 
 from plugward.kernel.auditlog import AuditLog
 from plugward.kernel.board import Board
@@ -26,6 +24,8 @@ from plugward.kernel.store.databases import Databases
 from plugward.kernel.store.frames import Frame
 from plugward.rack.discover import discover
 from plugward.sim.day.run import Day
+from tests.journeys.house import PaymentChannel
+from tests.security.samples import Pool, walk
 
 VISITS = 5
 DAY = "2026-03-02 07:00"

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from tests.security.conftest import All, Hospital, Outcome, person
-from tests.security.samples import Pool, request_of, walk
-
 from plugward.kernel.contracts import Operation
 from plugward.kernel.envelope import ANONYMOUS
 from plugward.kernel.store.frames import COMMAND_DONE
+from tests.security.conftest import All, Hospital, Outcome, person
+from tests.security.samples import Pool, request_of, walk
 
 NOT_ALLOWED = "NotAllowed"
 OPEN_TO_ALL = {

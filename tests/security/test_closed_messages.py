@@ -8,7 +8,6 @@ from typing import Any, Protocol, get_args
 
 import msgspec
 import pytest
-from tests.security.samples import Pool, request_of
 
 from plugward.boards.lab.contract import Lab
 from plugward.commons.portal.edge import decode
@@ -18,6 +17,7 @@ from plugward.kernel.codec import pack, to_json, unpack
 from plugward.kernel.contracts import ContractError, Operation, contract_of
 from plugward.kernel.refusals import BadRequest
 from plugward.rack.discover import discover
+from tests.security.samples import Pool, request_of
 
 
 def operations() -> list[Operation]:

@@ -10,8 +10,6 @@ from datetime import date
 
 import pytest
 from sqlalchemy import text
-from tests.security.conftest import All, Hospital, person
-from tests.security.samples import Pool, request_of, walk
 
 from plugward.boards.patients.contract import (
     ID_CARD,
@@ -27,6 +25,8 @@ from plugward.kernel.refusals import Fault, Refusal, Unavailable
 from plugward.kit.ids import new_id
 from plugward.sim.people import id_card
 from plugward.vocabulary import CampusCode, Identifier, PatientId, Sex
+from tests.security.conftest import All, Hospital, person
+from tests.security.samples import Pool, request_of, walk
 
 NAME = "审计测试唯一串"
 PHONE = "13900071234"

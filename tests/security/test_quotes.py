@@ -7,15 +7,15 @@ control characters and the like go through every operation of every board.
 from typing import Any
 
 import pytest
-from tests.security.conftest import All, Hospital, person
-from tests.security.samples import Pool, request_of
-from tests.security.test_patient_data_stays_inside import _Saying
 
 from plugward.boards.patients.contract import Patients, RegisterPatient
 from plugward.kernel.contracts import Operation
 from plugward.kernel.envelope import acting_as
 from plugward.kit.ids import new_id
 from plugward.vocabulary import CampusCode, PatientId
+from tests.security.conftest import All, Hospital, person
+from tests.security.samples import Pool, request_of
+from tests.security.test_patient_data_stays_inside import _Saying
 
 CORPUS = (
     "' OR '1'='1",

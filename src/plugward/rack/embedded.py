@@ -57,6 +57,7 @@ class Embedded:
             "profile": self.hospital.profile,
             "hospital_name": self.hospital.name,
             "hospital_name_en": self.hospital.name_en,
+            "demo": self.folder.is_demo,
         }
         for name, settings in declared.items():
             for key, value in {**common, **extra.get(name, {})}.items():

@@ -1,6 +1,7 @@
 """The pages of the pharmacy: the dispensing window and the return counter."""
 
 from plugward.boards.drug_store.contract import DrugStore, ItemStock
+from plugward.boards.patients.contract import Patient, Patients
 from plugward.kernel import Message, Plain, Refusal, Unavailable
 from plugward.kernel.pages import (
     Go,
@@ -75,17 +76,19 @@ async def window(
     viewer: Viewer,
     pharmacy: Pharmacy,
     drug_store: DrugStore,
+    patients: Patients,
     task: TaskId | None = None,
     tab: Plain = "waiting",
 ) -> View:
     """The queue, one prescription with its packs, and what to tell the patient."""
-    return await _window(viewer, pharmacy, drug_store, task, tab=tab)
+    return await _window(viewer, pharmacy, drug_store, patients, task, tab=tab)
 
 
 async def _window(
     viewer: Viewer,
     pharmacy: Pharmacy,
     drug_store: DrugStore,
+    patients: Patients,
     task: TaskId | None,
     *,
     tab: str = "waiting",
@@ -114,11 +117,25 @@ async def _window(
         missing=wanted - sum(line.scanned for line in lines),
         wanted=wanted,
         shelf=await _shelf(drug_store, campus, lines),
+        patient=await _patient(patients, sheet),
         history=[past for past in history if sheet is None or past.task.id != sheet.task.id],
         scans=scans,
         blocked=scanned if scanned and scanned.outcome is not ScanOutcome.RIGHT else None,
         place=viewer.workplace or "1 号窗",
     )
+
+
+async def _patient(patients: Patients, sheet: TaskSheet | None) -> Patient | None:
+    """Who it is, asked anew each time: an allergy written down a minute ago must show here.
+
+    None when the index is away: the window then says that allergies are to be asked for.
+    """
+    if sheet is None:
+        return None
+    try:
+        return await patients.get(sheet.task.patient)
+    except (Refusal, Unavailable):
+        return None
 
 
 def _current(lines: tuple[PrescriptionLine, ...], scanned: Scan | None) -> OrderLineId | None:
@@ -129,7 +146,9 @@ def _current(lines: tuple[PrescriptionLine, ...], scanned: Scan | None) -> Order
 
 
 async def _shelf(
-    drug_store: DrugStore, campus: CampusCode, lines: tuple[PrescriptionLine, ...]
+    drug_store: DrugStore,
+    campus: CampusCode,
+    lines: tuple[PrescriptionLine, ...],
 ) -> dict[str, ItemStock]:
     """What lies on the shelf, if the drug store is there to say so."""
     if not lines:
@@ -159,11 +178,16 @@ def _called(task: DispenseTask) -> str:
 
 @action("/pharmacy/scan", title="扫码核对", permission="pharmacy.dispense")
 async def scan(
-    task: TaskId, code: Plain, viewer: Viewer, pharmacy: Pharmacy, drug_store: DrugStore
+    task: TaskId,
+    code: Plain,
+    viewer: Viewer,
+    pharmacy: Pharmacy,
+    drug_store: DrugStore,
+    patients: Patients,
 ) -> View:
     """One pack under the scanner: the page comes back with the row counted or blocked."""
     scanned = await pharmacy.scan(task, code)
-    return await _window(viewer, pharmacy, drug_store, task, scanned=scanned)
+    return await _window(viewer, pharmacy, drug_store, patients, task, scanned=scanned)
 
 
 @action("/pharmacy/pick", title="已配好", permission="pharmacy.dispense")

@@ -28,14 +28,19 @@ class Feed:
 
     async def start(self) -> None:
         """Learn how far the outbox has come, then hear of everything new."""
-        self.last_position = await self._engine.read(self._last)
         self._engine.listen(self.committed)
+        last = await self._engine.read(self._last)
+        self.last_position = max(self.last_position, last)
         self.is_started = True
+        self._tell()  # who listens already may have waited for what an earlier process left
 
     def committed(self, frames: Sequence[Frame]) -> None:
         """Called on the event loop after each commit, in order."""
         self._recent.extend(frames)
         self.last_position = frames[-1].position or self.last_position
+        self._tell()
+
+    def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
 
