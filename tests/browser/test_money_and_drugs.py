@@ -102,7 +102,6 @@ def test_a_patient_is_found_settled_and_gets_the_drugs(
     page.keyboard.type(ZHOU)
     cashier.press("Enter")
     expect(page.locator(".ban b").first).to_have_text(ZHOU)
-    expect(page.locator(".ban .alg")).to_contain_text("过敏")
     page.locator(".billing-bl", has_text="营养").click()
     registration = page.locator(".billing-bl", has_text="挂号")
     if registration.count():
@@ -126,6 +125,7 @@ def hand_out(window: Watched) -> None:
     page = window.page
     window.press("F4")
     expect(page.locator(".ban b").first).to_have_text(ZHOU)
+    expect(page.locator(".ban .alg")).to_contain_text("过敏")
     expect(page.locator("#scan")).to_be_focused()
     expect(page.locator("#dispense")).to_be_disabled()
     window.accessible()

@@ -56,6 +56,15 @@
     if (event.detail.xhr?.getResponseHeader("X-Plugward-Login")) location.reload();
   });
 
+  // A form that htmx has not taken up yet would leave the page natively, its text in the address.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || !(form.hasAttribute("hx-post") || form.hasAttribute("hx-get"))) return;
+    event.preventDefault();
+    htmx.process(form);
+    htmx.trigger(form, "submit");
+  });
+
   // A plain form posts its token and act as fields; buttons are blocked until it leaves once.
   document.addEventListener("submit", (event) => {
     const form = event.target;
