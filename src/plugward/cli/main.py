@@ -50,6 +50,25 @@ def audit(data: Data = DEFAULT_DATA, json: Json = False) -> None:
 
 
 @app.command()
+def backup(
+    to: Annotated[Path, typer.Argument(help="A new folder for the backup.")],
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Back the hospital up, running or not: one moment of all its boards."""
+    _run("backup", "backup", data=data, to=to)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="A folder that plugward backup made.")],
+    data: Data = DEFAULT_DATA,
+    prove: Annotated[bool, typer.Option("--audit/--no-audit", help="Prove it afterwards.")] = True,
+) -> None:
+    """Lay a backup down as a new data folder and audit it."""
+    _run("backup", "restore", source=source, data=data, prove=prove)
+
+
+@app.command()
 def day(
     visits: Annotated[int, typer.Option(help="How many visits.")] = 200,
     seed: Annotated[int, typer.Option(help="The same seed gives the same day.")] = 1,

@@ -1,0 +1,51 @@
+"""A backup is taken while patients are seen; what comes back is a hospital whose sums add up."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from plugward.kernel.clock import SystemClock
+from plugward.kernel.dispatch import Transport
+from plugward.rack.backup import back_up, restore
+from plugward.rack.folder import DataFolder
+
+from .conftest import ON_FILES
+from .house import AMLODIPINE, House, drug
+
+VISITS = 4
+
+
+@pytest.mark.skipif(not ON_FILES, reason="this backup copies files; a server has its own tools")
+async def test_a_hospital_at_work_comes_back_whole(
+    house: House, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    vault = tmp_path_factory.mktemp("vault")
+    working = asyncio.create_task(see_patients(house))
+    taken: list[Path] = []
+    while not working.done():
+        taken.append(vault / f"copy-{len(taken)}")
+        await asyncio.to_thread(
+            back_up, DataFolder(tmp_path), taken[-1], SystemClock(), "1.0.0", lambda *_: None
+        )
+    await working
+    assert len(taken) > 1
+
+    for copy in (taken[0], taken[len(taken) // 2], taken[-1]):
+        again = DataFolder(vault / f"again-{copy.name}")
+        restore(copy, again, lambda *_: None)
+        restored = House(again.boards, Transport.STRICT)
+        await restored.start()
+        await restored.later(minutes=45)  # what was under way is finished or let go of
+        await restored.audit()
+        await restored.close()
+
+
+async def see_patients(house: House) -> None:
+    for number in range(VISITS):
+        registered = await house.register("赵守恒", 30 + number)
+        visit = await house.arrive(registered.patient.id)
+        await house.call_and_serve()
+        await house.sign(visit, (drug(AMLODIPINE, 1),))
+        await house.quiet()
+        await house.pay_all(visit.encounter)
