@@ -17,6 +17,7 @@ import msgspec
 from plugward.kit.ids import derive
 from plugward.kit.time import HOSPITAL_ZONE, Instant
 
+from .documents import Teller
 from .message import Event, tag_of
 from .refusals import Refusal
 
@@ -205,7 +206,7 @@ class Outbound(msgspec.Struct, frozen=True, eq=False):
     permissions: frozenset[str]
 
 
-Declared = Inbound | Outbound
+Declared = Inbound | Outbound | Teller
 
 
 def inbound(
@@ -263,8 +264,10 @@ def outbound(
 def declared_of(function: Any) -> Declared:
     """What a function in ``interop=[…]`` declares."""
     found = getattr(function, "__interop__", None)
-    if not isinstance(found, Inbound | Outbound):
-        raise TypeError(f"{function!r} is no interop declaration: use @inbound or @outbound")
+    if not isinstance(found, Inbound | Outbound | Teller):
+        raise TypeError(
+            f"{function!r} is no interop declaration: use @inbound, @outbound or @document"
+        )
     return found
 
 

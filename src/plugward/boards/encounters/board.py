@@ -32,5 +32,5 @@ board = Board(
         proofs.times_follow_the_state,
         proofs.one_encounter_an_appointment,
     ],
-    interop=[interop.open_visit, interop.visit_is_known],
+    interop=[interop.open_visit, interop.visit_is_known, interop.visit_of_document],
 )

@@ -1,8 +1,9 @@
-"""ADT 就诊消息: visits that an outside registration system opens or speaks of."""
+"""ADT 就诊消息 from outside registration systems, and what a shared document says of a visit."""
 
 from uuid import UUID
 
 from plugward.boards.patients.contract import Patients, local_system
+from plugward.kernel.documents import Visit, about_visit
 from plugward.kernel.interop import Received, Rejected, Why, inbound
 from plugward.kit.ids import derive
 from plugward.vocabulary import CampusCode, DepartmentCode, EncounterId
@@ -51,3 +52,14 @@ async def visit_is_known(message: Received, encounters: Encounters) -> None:
 def visit(campus: str, number: str) -> EncounterId:
     """The encounter of an outside system's visit number at a campus."""
     return EncounterId(derive(_VISITS, campus, number))
+
+
+@about_visit
+async def visit_of_document(encounter: UUID, encounters: Encounters) -> Visit:
+    """共享文档所属的就诊。"""
+    found = await encounters.get(EncounterId(encounter))
+    return Visit(
+        number=found.id.hex,
+        began_at=found.started_at or found.arrived_at,
+        doctor=found.doctor_name,
+    )

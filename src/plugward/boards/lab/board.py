@@ -49,5 +49,10 @@ board = Board(
         facts.acknowledged_critical,
     ],
     proofs=[proofs.reports_never_change, proofs.one_version_stands, proofs.void_values_are_cleared],
-    interop=[interop.take_results, interop.send_report, interop.send_withdrawal],
+    interop=[
+        interop.take_results,
+        interop.send_report,
+        interop.send_withdrawal,
+        interop.laboratory_report,
+    ],
 )

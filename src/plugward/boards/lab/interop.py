@@ -1,14 +1,28 @@
 """ORU 检验结果消息: what analysers and other laboratories' systems report, and what we report.
 
 In: results by barcode or order line. Out: every issued version; a later one is marked corrected,
-and a report withdrawn without a successor is sent as wrong.
+and a report withdrawn without a successor is sent as wrong. A report in force is the shared
+document C0007 检验报告.
 """
 
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from uuid import UUID
 
 from plugward.boards.patients.contract import Patient, Patients
+from plugward.commons.documents.contract import NotShareable
 from plugward.kernel import Refusal
+from plugward.kernel.documents import (
+    Amount,
+    Coded,
+    Element,
+    Entry,
+    Moment,
+    Section,
+    Sheet,
+    Text,
+    document,
+)
 from plugward.kernel.interop import (
     Group,
     Outgoing,
@@ -20,8 +34,9 @@ from plugward.kernel.interop import (
     inbound,
     outbound,
 )
-from plugward.kit.time import HOSPITAL_ZONE, Instant
-from plugward.vocabulary import OrderLineId, Sex
+from plugward.kit.ids import derive
+from plugward.kit.time import HOSPITAL_ZONE, Instant, hospital_date
+from plugward.vocabulary import OrderLineId, ReportId, Sex
 
 from .contract import (
     Flag,
@@ -43,6 +58,16 @@ FINAL = {"F": True, "C": True, "P": False, "R": False, "S": False, "I": False}
 """HL7 tables 0085 and 0123: final and corrected, and what is not finished."""
 NOT_OBTAINED = ("X", "N", "D")
 """OBX-11: there is no value to take."""
+
+JUDGED = {
+    Flag.NORMAL: ("1", "正常"),
+    Flag.LOW: ("2", "异常"),
+    Flag.HIGH: ("2", "异常"),
+    Flag.CRITICAL_LOW: ("2", "异常"),
+    Flag.CRITICAL_HIGH: ("2", "异常"),
+    Flag.ABNORMAL: ("2", "异常"),
+}
+"""检验结果代码 of a shared document; a value that could not be judged has none."""
 
 WRONG_ITEM: dict[type[Refusal], tuple[str, Why, str]] = {
     ItemUnknown: ("3", Why.NOT_IN_TABLE, "检验项目不在目录中"),
@@ -184,3 +209,68 @@ def _is_plain(result: Result) -> bool:
 
 def _stamp(at: Instant) -> str:
     return at.astimezone(HOSPITAL_ZONE).strftime("%Y%m%d%H%M%S")
+
+
+# ── the shared document ─────────────────────────────────────────────────────────────────────
+@document("C0007")
+async def laboratory_report(id: UUID, lab: Lab) -> Sheet:
+    """检验报告：一个有效版本；更正指向它所替代的版本。已撤回的版本不能签出。"""
+    report = await lab.report(ReportId(id))
+    if not report.is_current:
+        raise NotShareable(at="report", words="该版本已撤回")
+    return Sheet(
+        id=report.id,
+        set=derive(report.specimen, "report"),
+        version=report.version,
+        patient=report.patient,
+        encounter=report.encounter,
+        campus=report.campus,
+        department=report.department,
+        author=report.entered_by,
+        verifier=report.verified_by,
+        signed_at=report.issued_at,
+        sections=(Section("30954-2", (_particulars(report), *map(_result_entry, report.results))),),
+        replaces=report.replaces,
+    )
+
+
+def _particulars(report: Report) -> Entry:
+    found = [
+        Element("DE01.00.018.00", "检验报告单编号", Text(report.number)),
+        Element("DE01.00.003.00", "检验标本号", Text(report.barcode)),
+        Element("DE04.50.137.00", "标本采样日期时间", Moment(_second(report.collected_at))),
+        Element("DE04.50.133.00", "检验报告日期", Moment(hospital_date(report.issued_at))),
+    ]
+    if report.received_at is not None:
+        received = Moment(_second(report.received_at))
+        found.append(Element("DE04.50.141.00", "接收标本日期时间", received))
+    return Entry(tuple(found))
+
+
+def _result_entry(result: Result) -> Entry:
+    """The value as text, as it was judged; a number also as a quantity with its limits."""
+    said = f"{result.name_zh} {result.value} {result.unit}".strip()
+    found = [
+        Element("DE04.30.019.00", "检验项目代码", Text(result.item)),
+        Element("DE04.50.130.00", "检验报告结果", Text(said)),
+    ]
+    number = _number(result.value)
+    if number is not None:
+        quantity = Amount(number, result.unit, result.low, result.high)
+        found.append(Element("DE04.30.015.00", "检验定量结果", quantity))
+    if result.flag in JUDGED:
+        code, name = JUDGED[result.flag]
+        found.append(Element("DE04.30.017.00", "检验结果代码", Coded(code, name)))
+    return Entry(tuple(found))
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        found = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() else None
+
+
+def _second(at: Instant) -> Instant:
+    return at.replace(microsecond=0)

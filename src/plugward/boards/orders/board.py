@@ -29,5 +29,6 @@ board = Board(
         interop.request_examinations,
         interop.cancel_test,
         interop.cancel_examination,
+        interop.prescription,
     ],
 )

@@ -40,5 +40,10 @@ board = Board(
         proofs.everybody_was_sent_by_somebody,
         proofs.links_lead_to_one_leader,
     ],
-    interop=[interop.register_person, interop.update_person, interop.merge_persons],
+    interop=[
+        interop.register_person,
+        interop.update_person,
+        interop.merge_persons,
+        interop.person_of_document,
+    ],
 )

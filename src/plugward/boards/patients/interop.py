@@ -1,5 +1,8 @@
-"""ADT 患者消息: registration, updates and merges that outside systems send."""
+"""ADT 患者消息 from outside systems, and who a shared document says the patient is."""
 
+from uuid import UUID
+
+from plugward.kernel.documents import Person, PersonNumber, about_person
 from plugward.kernel.interop import Received, Rejected, Why, inbound
 from plugward.vocabulary import CampusCode, Identifier, PatientId, Sex
 
@@ -171,3 +174,19 @@ async def _record_allergies(message: Received, patients: Patients, patient: Pati
                     source=AllergySource.OUTSIDE,
                 )
             )
+
+
+@about_person
+async def person_of_document(patient: UUID, patients: Patients) -> Person:
+    """共享文档中的患者。"""
+    found = await patients.get(PatientId(patient))
+    numbers = [(PersonNumber.LOCAL, local.value) for local in found.local_numbers]
+    if card := found.identifier(ID_CARD):
+        numbers.insert(0, (PersonNumber.ID_CARD, card))
+    return Person(
+        name=found.name,
+        sex=found.sex,
+        birth_date=found.birth_date,
+        numbers=tuple(numbers),
+        phone=found.phone,
+    )

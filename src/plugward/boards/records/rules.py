@@ -77,6 +77,24 @@ def check_content(
     return tuple(named.values())
 
 
+def vitals_in_words(vitals: Vitals) -> str:
+    """What was measured, as a sentence; what was not measured is not mentioned."""
+    said = []
+    if vitals.systolic_mmhg is not None and vitals.diastolic_mmhg is not None:
+        said.append(f"血压 {vitals.systolic_mmhg}/{vitals.diastolic_mmhg} mmHg")
+    for name, value, unit in (
+        ("脉搏", vitals.pulse_per_min, "次/分"),
+        ("体温", vitals.temperature_c, "℃"),
+        ("呼吸", vitals.breaths_per_min, "次/分"),
+        ("血氧饱和度", vitals.oxygen_percent, "%"),
+        ("身高", vitals.height_cm, "cm"),
+        ("体重", vitals.weight_kg, "kg"),
+    ):
+        if value is not None:
+            said.append(f"{name} {value} {unit}")
+    return "，".join(said)
+
+
 def check_vitals(vitals: Vitals) -> None:
     """Refuse what nobody can have, and a systolic pressure not above the diastolic."""
     for name, (low, high) in PLAUSIBLE.items():
