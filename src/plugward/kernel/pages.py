@@ -37,6 +37,10 @@ class Viewer(msgspec.Struct, frozen=True):
     def may(self, permission: str) -> bool:
         return permission in self.permissions
 
+    def say(self, zh: str, en: str) -> str:
+        """The sentence in the viewer's language, where a catalogue would only hide it."""
+        return zh if self.language == "zh-CN" else en
+
 
 class View(msgspec.Struct, frozen=True):
     """A template of the board (``templates/…``) and its values. ``status`` for refused forms."""

@@ -114,7 +114,7 @@ class AmountUnreadable(Invalid):
     order=200,
     keys=(
         Key("F2", "读卡 / 找患者", "Card or patient", "#who"),
-        Key("Space", "选中单据", "Choose", "#documents input"),
+        Key("Space", "选中单据", "Choose", "#documents input:not([type=hidden])"),
         Key("Ctrl+A", "全选", "Choose all", "#choose-all"),
         Key("F7", "医保预结算", "Insurance preview", "#presettle"),
         Key("F3", "扫码付", "Scan to pay", "#pay-phone"),
@@ -129,7 +129,7 @@ async def cashier(
 ) -> View:
     """One patient's papers on the left, their lines in the middle, the money on the right."""
     campus = CampusCode(viewer.campus)
-    hits, note = await _find(patients, asked.q)
+    hits, note = await _find(viewer, patients, asked.q)
     patient = hits[0].id if len(hits) == 1 else asked.patient
     accounts = await _accounts(billing, patients, asked.encounter, patient)
     account = _chosen(accounts, asked.encounter)
@@ -159,6 +159,7 @@ async def _counter(
         account=account,
         others=[other for other in accounts if other.encounter != account.encounter],
         documents=documents,
+        is_by_hand=doc is not None,
         sheet=sheet,
         undecided=undecided,
         chosen=chosen,
@@ -202,17 +203,23 @@ def due_of(lines: tuple[AccountLine, ...], sheet: BillSheet | None) -> Due:
     )
 
 
-async def _find(patients: Patients, text: str) -> tuple[tuple[PatientSummary, ...], str]:
+async def _find(
+    viewer: Viewer, patients: Patients, text: str
+) -> tuple[tuple[PatientSummary, ...], str]:
     """Who is meant, or a word why nobody was found."""
     if not text.strip():
         return (), ""
     try:
         hits = await patients.find(text.strip())
     except SearchTooShort as short:
-        return (), f"请至少输入 {short.places_min} 个字符"
+        least = short.places_min
+        return (), viewer.say(f"请至少输入 {least} 个字符", f"Type at least {least} characters")
     except Unavailable:
-        return (), "患者主索引暂不可用，请从左侧待缴列表选择"
-    return hits, "" if hits else "没有找到该患者"
+        return (), viewer.say(
+            "患者主索引暂不可用，请从待缴列表选择",
+            "The patient index is away; use the waiting list",
+        )
+    return hits, "" if hits else viewer.say("没有找到该患者", "Nobody was found")
 
 
 async def _accounts(
@@ -262,7 +269,7 @@ async def pay(form: PayForm, viewer: Viewer, billing: Billing) -> Go:
             id=form.leg, bill=form.bill, channel=form.channel, amount=amount, code=form.code
         )
         await billing.pay(request)
-    return Go(f"{COUNTER}?encounter={form.encounter}", said=await _said(billing, form.bill))
+    return Go(f"{COUNTER}?encounter={form.encounter}", said=await _said(viewer, billing, form.bill))
 
 
 def _money(text: str) -> Money | None:
@@ -274,19 +281,23 @@ def _money(text: str) -> Money | None:
         raise AmountUnreadable from None
 
 
-async def _said(billing: Billing, bill: BillId) -> str:
+async def _said(viewer: Viewer, billing: Billing, bill: BillId) -> str:
     sheet = await billing.bill(bill)
     if sheet.bill.state is BillState.SETTLED:
-        return f"已收款 {sheet.bill.paid}，票据 {sheet.bill.receipt}"
+        paid, receipt = sheet.bill.paid, sheet.bill.receipt
+        return viewer.say(f"已收款 {paid}，票据 {receipt}", f"Took {paid}, receipt {receipt}")
     if sheet.bill.undecided is not None:
-        return "正在确认收款"
-    return f"还需收 {sheet.outstanding}"
+        return viewer.say("正在确认收款", "Asking the channel")
+    return viewer.say(f"还需收 {sheet.outstanding}", f"{sheet.outstanding} still to pay")
 
 
 @action("/billing/void", title="作废账单", permission="billing.settle")
-async def void(encounter: EncounterId, bill: BillId, billing: Billing) -> Go:
+async def void(viewer: Viewer, encounter: EncounterId, bill: BillId, billing: Billing) -> Go:
     await billing.void_bill(bill, "收款员作废")
-    return Go(f"{COUNTER}?encounter={encounter}", said="账单已作废，费用仍待缴")
+    return Go(
+        f"{COUNTER}?encounter={encounter}",
+        said=viewer.say("账单已作废，费用仍待缴", "Bill voided; the charges still wait"),
+    )
 
 
 @page("/billing/receipts/{bill}", title="票据", title_en="Receipt", permission="billing.read")
@@ -301,9 +312,14 @@ async def receipt(bill: BillId, billing: Billing) -> View:
 
 
 @action("/billing/replace-receipt", title="换票", permission="billing.settle")
-async def replace_receipt(bill: BillId, reason: Plain, billing: Billing) -> Go:
+async def replace_receipt(viewer: Viewer, bill: BillId, reason: Plain, billing: Billing) -> Go:
     fresh = await billing.replace_receipt(bill, reason)
-    return Go(f"/billing/receipts/{bill}", said=f"原号作废，新票据 {fresh.text}")
+    return Go(
+        f"/billing/receipts/{bill}",
+        said=viewer.say(
+            f"原号作废，新票据 {fresh.text}", f"Old number void, new receipt {fresh.text}"
+        ),
+    )
 
 
 # ── refunds ─────────────────────────────────────────────────────────────────────────────────
@@ -340,7 +356,7 @@ async def refunds(
 
 
 @action("/billing/refund", title="退费", permission="billing.refund")
-async def refund(form: RefundForm, billing: Billing) -> Go:
+async def refund(viewer: Viewer, form: RefundForm, billing: Billing) -> Go:
     parts = tuple(
         RefundPart(charge=charge, units=units)
         for charge, units in zip(form.charge, form.units, strict=False)
@@ -349,7 +365,12 @@ async def refund(form: RefundForm, billing: Billing) -> Go:
     made = await billing.refund(
         AskRefund(id=form.refund, bill=form.bill, parts=parts, reason=form.reason)
     )
-    return Go(f"{REFUNDS}?bill={form.bill}", said=f"退费单 {made.number}，金额 {made.amount}")
+    return Go(
+        f"{REFUNDS}?bill={form.bill}",
+        said=viewer.say(
+            f"退费单 {made.number}，金额 {made.amount}", f"Refund {made.number}, {made.amount}"
+        ),
+    )
 
 
 # ── unresolved money ────────────────────────────────────────────────────────────────────────
@@ -370,15 +391,15 @@ async def unresolved(viewer: Viewer, billing: Billing) -> View:
 
 
 @action("/billing/ask", title="立即查询", permission="billing.resolve")
-async def ask(leg: LegId, back: Plain, billing: Billing) -> Go:
+async def ask(viewer: Viewer, leg: LegId, back: Plain, billing: Billing) -> Go:
     await billing.ask_again(leg)
-    return Go(_back(back), said="已向渠道查询")
+    return Go(_back(back), said=viewer.say("已向渠道查询", "The channel was asked"))
 
 
 @action("/billing/reverse", title="冲正", permission="billing.resolve")
-async def reverse(leg: LegId, back: Plain, billing: Billing) -> Go:
+async def reverse(viewer: Viewer, leg: LegId, back: Plain, billing: Billing) -> Go:
     await billing.reverse(leg)
-    return Go(_back(back), said="已请求冲正")
+    return Go(_back(back), said=viewer.say("已请求冲正", "Reversal requested"))
 
 
 def _back(path: str) -> str:
@@ -405,7 +426,13 @@ async def day(viewer: Viewer, billing: Billing) -> View:
 @action("/billing/close", title="日结", permission="billing.settle")
 async def close_day(close: CloseId, viewer: Viewer, billing: Billing) -> Go:
     closed = await billing.close_day(close, CampusCode(viewer.campus))
-    return Go("/billing/day", said=f"日结单 {closed.number}，应交现金 {closed.cash_due}")
+    return Go(
+        "/billing/day",
+        said=viewer.say(
+            f"日结单 {closed.number}，应交现金 {closed.cash_due}",
+            f"Closing {closed.number}, cash to hand in {closed.cash_due}",
+        ),
+    )
 
 
 @home("billing.settle")
@@ -419,20 +446,54 @@ async def billing_home(viewer: Viewer, billing: Billing) -> Home:
     dues = await billing.refunds_due(campus, LIST_MAX)
     todos = [
         TodoItem(
-            title=f"渠道未决 {leg.amount}",
-            detail=f"流水 {leg.serial[:8]}，已查询 {leg.tries} 次",
+            title=viewer.say(f"渠道未决 {leg.amount}", f"Unresolved payment {leg.amount}"),
+            detail=viewer.say(
+                f"流水 {leg.serial[:8]}，已查询 {leg.tries} 次",
+                f"serial {leg.serial[:8]}, asked {leg.tries} times",
+            ),
             link="/billing/unresolved",
+            action=viewer.say("查看", "Open"),
             urgent=True,
             due=leg.asked_at,
         )
         for leg in legs[:5]
     ]
     if dues:
-        todos.append(TodoItem(title=f"应退 {len(dues)} 笔", detail=dues[0].name_zh, link=REFUNDS))
+        todos.append(
+            TodoItem(
+                title=viewer.say(f"应退 {len(dues)} 笔", f"{len(dues)} refunds owed"),
+                detail=dues[0].name_zh,
+                link=REFUNDS,
+                action=viewer.say("查看", "Open"),
+            )
+        )
+    waiting = len(await billing.waiting(campus, WAITING_MAX))
+    many = f"{waiting}+" if waiting == WAITING_MAX else str(waiting)
+    say = viewer.say
     return Home(
-        tile=f"本班 {count} 笔 · ¥{taken}",
+        tile=say(f"待缴 {many} 人", f"{many} wait to pay"),
         tone="warn" if legs else "",
-        stats=(Stat("本班收款", str(taken if close.lines else ZERO), "元", f"{count} 笔"),),
+        stats=(
+            Stat(say("待缴费", "Waiting to pay"), many, say("人", "people")),
+            Stat(
+                say("本班收款", "Taken this shift"),
+                str(taken if close.lines else ZERO),
+                say("元", "yuan"),
+                say(f"{count} 笔", f"{count} payments"),
+            ),
+            Stat(
+                say("渠道未决", "Unresolved"),
+                str(len(legs)),
+                say("笔", "payments"),
+                tone="warn" if legs else "ok",
+            ),
+            Stat(
+                say("应退", "Refunds owed"),
+                str(len(dues)),
+                say("笔", "payments"),
+                tone="warn" if dues else "ok",
+            ),
+        ),
         todos=tuple(todos),
         badge=len(legs) + len(dues),
     )

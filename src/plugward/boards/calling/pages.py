@@ -56,15 +56,21 @@ async def hall(
 
 
 @action("/calling/rejoin", title="过号重排", permission="calling.triage")
-async def rejoin(ticket: TicketId, calling: Calling) -> Go:
+async def rejoin(viewer: Viewer, ticket: TicketId, calling: Calling) -> Go:
     back = await calling.rejoin(ticket)
-    return Go(f"/calling/hall?queue={back.queue}", said=f"{back.number} 已重新排队")
+    return Go(
+        f"/calling/hall?queue={back.queue}",
+        said=viewer.say(f"{back.number} 已重新排队", f"{back.number} queues again"),
+    )
 
 
 @action("/calling/come-back", title="回诊", permission="calling.triage")
-async def come_back(ticket: TicketId, calling: Calling) -> Go:
+async def come_back(viewer: Viewer, ticket: TicketId, calling: Calling) -> Go:
     back = await calling.come_back(ticket)
-    return Go(f"/calling/hall?queue={back.queue}", said=f"回诊号 {back.number}")
+    return Go(
+        f"/calling/hall?queue={back.queue}",
+        said=viewer.say(f"回诊号 {back.number}", f"Return number {back.number}"),
+    )
 
 
 def _first(desks: tuple[Desk, ...], department: str) -> QueueCode | None:

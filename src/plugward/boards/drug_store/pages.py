@@ -94,7 +94,7 @@ async def _names(drug_store: DrugStore, batches: tuple[Batch, ...]) -> dict[str,
 
 
 @action("/drug_store/receive", title="入库", permission="drug_store.keep")
-async def receive(form: ReceiptForm, drug_store: DrugStore) -> Go:
+async def receive(viewer: Viewer, form: ReceiptForm, drug_store: DrugStore) -> Go:
     line = ReceivedLine(
         item=form.item.strip(),
         batch_no=form.batch_no.strip(),
@@ -104,16 +104,22 @@ async def receive(form: ReceiptForm, drug_store: DrugStore) -> Go:
     posted = await drug_store.receive(
         Receipt(id=form.id, store=form.store, lines=(line,), reason=form.reason)
     )
-    return Go(f"{STOCK}?store={form.store}&item={line.item}", said=f"入库单 {posted.number}")
+    return Go(
+        f"{STOCK}?store={form.store}&item={line.item}",
+        said=viewer.say(f"入库单 {posted.number}", f"Receipt {posted.number} posted"),
+    )
 
 
 @action("/drug_store/transfer", title="调拨", permission="drug_store.keep")
-async def transfer(form: TransferForm, drug_store: DrugStore) -> Go:
+async def transfer(viewer: Viewer, form: TransferForm, drug_store: DrugStore) -> Go:
     line = BatchQuantity(item=form.item, batch_no=form.batch_no, quantity=form.quantity)
     posted = await drug_store.transfer(
         Transfer(id=form.id, source=form.source, target=form.target, lines=(line,))
     )
-    return Go(f"{STOCK}?store={form.source}&item={form.item}", said=f"调拨单 {posted.number}")
+    return Go(
+        f"{STOCK}?store={form.source}&item={form.item}",
+        said=viewer.say(f"调拨单 {posted.number}", f"Transfer {posted.number} posted"),
+    )
 
 
 @page("/drug_store/documents/{document}", title="库存单据", permission="drug_store.read")
@@ -127,4 +133,5 @@ async def drug_store_home(viewer: Viewer, drug_store: DrugStore) -> Home:
     """The tile: how many batches expire soon."""
     expiring = await drug_store.expiring(CampusCode(viewer.campus), EXPIRING_MAX)
     count = f"{len(expiring)}+" if len(expiring) == EXPIRING_MAX else str(len(expiring))
-    return Home(tile=f"近效期 {count} 批", tone="warn" if expiring else "ok", badge=len(expiring))
+    line = viewer.say(f"近效期 {count} 批", f"{count} batches expire soon")
+    return Home(tile=line, tone="warn" if expiring else "ok", badge=len(expiring))

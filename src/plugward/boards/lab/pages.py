@@ -9,6 +9,7 @@ from plugward.kernel.pages import (
     Home,
     Key,
     Place,
+    Stat,
     TodoItem,
     View,
     Viewer,
@@ -100,15 +101,20 @@ def _tubes(waiting: tuple[WaitingRequest, ...]) -> list[dict[str, object]]:
 
 
 @action("/lab/collect", title="采集", permission="lab.collect")
-async def collect(lab: Lab, id: SpecimenId, line: tuple[OrderLineId, ...]) -> Go:
+async def collect(viewer: Viewer, lab: Lab, id: SpecimenId, line: tuple[OrderLineId, ...]) -> Go:
     specimen = await lab.collect(Collect(id=id, requests=line))
-    return Go("/lab/collection", said=f"已采集，条码 {specimen.barcode}")
+    return Go(
+        "/lab/collection",
+        said=viewer.say(
+            f"已采集，条码 {specimen.barcode}", f"Collected, barcode {specimen.barcode}"
+        ),
+    )
 
 
 @action("/lab/credit", title="绿色通道", permission="lab.credit")
-async def credit(lab: Lab, encounter: EncounterId, reason: Clinical) -> Go:
+async def credit(viewer: Viewer, lab: Lab, encounter: EncounterId, reason: Clinical) -> Go:
     await lab.credit(encounter, reason)
-    return Go("/lab/collection", said="已转绿色通道")
+    return Go("/lab/collection", said=viewer.say("已转绿色通道", "Moved to the fast lane"))
 
 
 # ── the bench ────────────────────────────────────────────────────────────────────────────────
@@ -158,31 +164,40 @@ def _ranges(chosen: BenchView) -> dict[str, tuple[Decimal | None, Decimal | None
 
 
 @action("/lab/receive", title="接收", permission="lab.receive")
-async def receive(lab: Lab, barcode: Plain) -> Go:
+async def receive(viewer: Viewer, lab: Lab, barcode: Plain) -> Go:
     specimen = await lab.receive(barcode.strip())
-    return Go(f"/lab/worklist?barcode={specimen.barcode}", said="已接收")
+    return Go(f"/lab/worklist?barcode={specimen.barcode}", said=viewer.say("已接收", "Received"))
 
 
 @action("/lab/reject", title="拒收", permission="lab.receive")
-async def reject(lab: Lab, specimen: SpecimenId, because: RejectReason) -> Go:
+async def reject(viewer: Viewer, lab: Lab, specimen: SpecimenId, because: RejectReason) -> Go:
     await lab.reject(specimen, because)
-    return Go("/lab/worklist", said="已拒收，申请回到待采样")
+    return Go(
+        "/lab/worklist",
+        said=viewer.say("已拒收，申请回到待采样", "Rejected; to be collected again"),
+    )
 
 
 @action("/lab/enter", title="保存结果", permission="lab.result")
-async def enter(lab: Lab, form: ResultForm) -> Go:
+async def enter(viewer: Viewer, lab: Lab, form: ResultForm) -> Go:
     await _enter(lab, form)
-    return Go(f"/lab/worklist?state=resulted&barcode={form.barcode}", said="结果已保存，待审核")
+    return Go(
+        f"/lab/worklist?state=resulted&barcode={form.barcode}",
+        said=viewer.say("结果已保存，待审核", "Results kept; to be verified"),
+    )
 
 
 @action("/lab/issue", title="审核签发", permission="lab.verify")
-async def issue(lab: Lab, form: ResultForm) -> Go:
+async def issue(viewer: Viewer, lab: Lab, form: ResultForm) -> Go:
     """What is on the screen is what is verified: save it, then issue the report."""
     await _enter(lab, form)
     report = await lab.verify(form.specimen, form.report)
     return Go(
         f"/lab/worklist?state=resulted&barcode={form.barcode}",
-        said=f"报告 {report.number} 第 {report.version} 版已签发",
+        said=viewer.say(
+            f"报告 {report.number} 第 {report.version} 版已签发",
+            f"Report {report.number} version {report.version} issued",
+        ),
     )
 
 
@@ -220,15 +235,18 @@ async def report(report: ReportId, viewer: Viewer, lab: Lab) -> View:
 
 
 @action("/lab/withdraw", title="撤回报告", permission="lab.withdraw")
-async def withdraw(lab: Lab, report: ReportId, because: WithdrawReason) -> Go:
+async def withdraw(viewer: Viewer, lab: Lab, report: ReportId, because: WithdrawReason) -> Go:
     withdrawn = await lab.withdraw(report, because)
-    return Go(f"/lab/reports/{withdrawn.id}", said="报告已撤回，已通知看过的人")
+    return Go(
+        f"/lab/reports/{withdrawn.id}",
+        said=viewer.say("报告已撤回，已通知看过的人", "Report withdrawn; its readers are told"),
+    )
 
 
 @action("/lab/notice", title="知道了", permission="lab.read")
-async def notice(lab: Lab, report: ReportId) -> Go:
+async def notice(viewer: Viewer, lab: Lab, report: ReportId) -> Go:
     await lab.notice_withdrawal(report)
-    return Go("/", said="已确认知晓报告撤回")
+    return Go("/", said=viewer.say("已确认知晓报告撤回", "Withdrawal acknowledged"))
 
 
 # ── critical values ──────────────────────────────────────────────────────────────────────────
@@ -264,9 +282,11 @@ async def critical(critical: CriticalId, lab: Lab) -> View:
 
 
 @action("/lab/acknowledge", title="确认危急值", permission="lab.acknowledge")
-async def acknowledge(lab: Lab, critical: CriticalId, words: Clinical = "") -> Go:
+async def acknowledge(viewer: Viewer, lab: Lab, critical: CriticalId, words: Clinical = "") -> Go:
     found = await lab.acknowledge(critical, words)
-    return Go(f"/lab/critical/{found.id}", said="危急值已确认")
+    return Go(
+        f"/lab/critical/{found.id}", said=viewer.say("危急值已确认", "Critical value acknowledged")
+    )
 
 
 @home("lab.read")
@@ -281,6 +301,7 @@ async def at_home(viewer: Viewer, lab: Lab) -> Home:
     todos += [
         TodoItem(
             title="您看过的检验报告已撤回" if chinese else "A report you have read is withdrawn",
+            action=viewer.say("查看", "Open"),
             detail=w.title_zh,
             link=f"/lab/reports/{w.report}",
             urgent=True,
@@ -288,7 +309,27 @@ async def at_home(viewer: Viewer, lab: Lab) -> Home:
         for w in withdrawn
     ]
     line, tone = await _tile(viewer, lab, len(mine), chinese)
-    return Home(tile=line, tone=tone, todos=tuple(todos), badge=len(todos))
+    stats = await _stats(viewer, lab, len(mine))
+    return Home(tile=line, tone=tone, stats=stats, todos=tuple(todos), badge=len(todos))
+
+
+async def _stats(viewer: Viewer, lab: Lab, critical: int) -> tuple[Stat, ...]:
+    """For who answers for patients, the critical values; for the bench, what lies on it."""
+    say = viewer.say
+    if viewer.may("lab.acknowledge"):
+        note = say("须 10 分钟内确认", "to be confirmed within 10 min") if critical else ""
+        tone = "danger" if critical else "ok"
+        title = say("危急值", "Critical values")
+        return (Stat(title, str(critical), say("项", "open"), note, tone),)
+    if not viewer.may("lab.result"):
+        return ()
+    counts = await lab.counts(CampusCode(viewer.campus))
+    tubes = say("管", "tubes")
+    return (
+        Stat(say("待接收", "To receive"), str(counts.collected), tubes),
+        Stat(say("检验中", "On the bench"), str(counts.received), tubes),
+        Stat(say("待审核", "To verify"), str(counts.resulted), tubes),
+    )
 
 
 def _concerns(critical: CriticalValue, viewer: Viewer) -> bool:

@@ -83,37 +83,54 @@ async def duplicates(patients: Patients, viewer: Viewer) -> View:
 
 @action("/patients/merge", title="合并", permission="patients.merge")
 async def merge(
-    patients: Patients, patient: PatientId, into: PatientId, reason: Plain = _BY_STEWARD
+    viewer: Viewer,
+    patients: Patients,
+    patient: PatientId,
+    into: PatientId,
+    reason: Plain = _BY_STEWARD,
 ) -> Go:
     await patients.merge(patient, into, reason)
-    return Go(DUPLICATES, said="已合并")
+    return Go(DUPLICATES, said=viewer.say("已合并", "Merged"))
 
 
 @action("/patients/dismiss", title="不是同一人", permission="patients.merge")
 async def dismiss(
-    patients: Patients, patient: PatientId, other: PatientId, reason: Plain = _BY_STEWARD
+    viewer: Viewer,
+    patients: Patients,
+    patient: PatientId,
+    other: PatientId,
+    reason: Plain = _BY_STEWARD,
 ) -> Go:
     await patients.dismiss_candidate(patient, other, reason)
-    return Go(DUPLICATES, said="已标为不是同一人")
+    return Go(DUPLICATES, said=viewer.say("已标为不是同一人", "Marked as two people"))
 
 
 @action("/patients/unmerge", title="拆分", permission="patients.merge")
-async def unmerge(patients: Patients, patient: PatientId, reason: Plain = _BY_STEWARD) -> Go:
+async def unmerge(
+    viewer: Viewer, patients: Patients, patient: PatientId, reason: Plain = _BY_STEWARD
+) -> Go:
     await patients.unmerge(patient, reason)
-    return Go(f"/patients/person/{patient}", said="已拆分")
+    return Go(f"/patients/person/{patient}", said=viewer.say("已拆分", "Taken apart"))
 
 
 @home("patients.merge")
-async def steward_home(patients: Patients) -> Home:
+async def steward_home(viewer: Viewer, patients: Patients) -> Home:
     """How many pairs wait to be looked at."""
     waiting = len(await patients.candidates(limit=200))
     if not waiting:
-        return Home(tile="没有待核对的档案")
+        return Home(tile=viewer.say("没有待核对的档案", "No pairs to look at"))
     return Home(
-        tile=f"{waiting} 对疑似重复待核对",
+        tile=viewer.say(f"{waiting} 对疑似重复待核对", f"{waiting} pairs to look at"),
         tone="warn",
         badge=waiting,
-        todos=(TodoItem(f"{waiting} 对疑似重复档案", "核对后合并或排除", DUPLICATES, "核对"),),
+        todos=(
+            TodoItem(
+                viewer.say(f"{waiting} 对疑似重复档案", f"{waiting} possible duplicates"),
+                viewer.say("核对后合并或排除", "Look, then merge or keep apart"),
+                DUPLICATES,
+                viewer.say("核对", "Look"),
+            ),
+        ),
     )
 
 

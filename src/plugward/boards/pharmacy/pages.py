@@ -1,6 +1,7 @@
 """The pages of the pharmacy: the dispensing window and the return counter."""
 
 from plugward.boards.drug_store.contract import DrugStore, ItemStock
+from plugward.boards.orders.contract import Orders
 from plugward.boards.patients.contract import Patient, Patients
 from plugward.kernel import Message, Plain, Refusal, Unavailable
 from plugward.kernel.pages import (
@@ -34,7 +35,7 @@ from .contract import (
 )
 
 WINDOW, RETURNS = "/pharmacy/window", "/pharmacy/returns"
-QUEUE_MAX, HISTORY_MAX, SCANS_MAX = 50, 6, 8
+QUEUE_MAX, HISTORY_MAX, SCANS_MAX, DONE_MAX = 50, 6, 8, 200
 TABS = (
     ("waiting", (TaskState.CALLED, TaskState.PICKED, TaskState.TO_PICK)),
     ("picking", (TaskState.TO_PICK,)),
@@ -77,11 +78,13 @@ async def window(
     pharmacy: Pharmacy,
     drug_store: DrugStore,
     patients: Patients,
+    orders: Orders,
+    *,
     task: TaskId | None = None,
     tab: Plain = "waiting",
 ) -> View:
     """The queue, one prescription with its packs, and what to tell the patient."""
-    return await _window(viewer, pharmacy, drug_store, patients, task, tab=tab)
+    return await _window(viewer, pharmacy, drug_store, patients, orders, task, tab=tab)
 
 
 async def _window(
@@ -89,6 +92,7 @@ async def _window(
     pharmacy: Pharmacy,
     drug_store: DrugStore,
     patients: Patients,
+    orders: Orders,
     task: TaskId | None,
     *,
     tab: str = "waiting",
@@ -117,12 +121,22 @@ async def _window(
         missing=wanted - sum(line.scanned for line in lines),
         wanted=wanted,
         shelf=await _shelf(drug_store, campus, lines),
+        usages=await _usages(orders, viewer) if lines else {},
         patient=await _patient(patients, sheet),
         history=[past for past in history if sheet is None or past.task.id != sheet.task.id],
         scans=scans,
         blocked=scanned if scanned and scanned.outcome is not ScanOutcome.RIGHT else None,
         place=viewer.workplace or "1 号窗",
     )
+
+
+async def _usages(orders: Orders, viewer: Viewer) -> dict[str, str]:
+    """What routes and frequencies are called; while orders is away their codes must do."""
+    try:
+        found = await orders.usages()
+    except (Unavailable, Refusal):
+        return {}
+    return {one.usage: viewer.say(one.name_zh, one.name_en or one.usage) for one in found}
 
 
 async def _patient(patients: Patients, sheet: TaskSheet | None) -> Patient | None:
@@ -163,17 +177,17 @@ async def _shelf(
 @action("/pharmacy/call-next", title="叫下一位", permission="pharmacy.dispense")
 async def call_next(viewer: Viewer, pharmacy: Pharmacy) -> Go:
     task = await pharmacy.call_next(CampusCode(viewer.campus), viewer.workplace or "1 号窗")
-    return Go(f"{WINDOW}?task={task.id}", said=_called(task))
+    return Go(f"{WINDOW}?task={task.id}", said=_called(viewer, task))
 
 
 @action("/pharmacy/call", title="叫号", permission="pharmacy.dispense")
 async def call(task: TaskId, viewer: Viewer, pharmacy: Pharmacy) -> Go:
     called = await pharmacy.call(task, viewer.workplace or "1 号窗")
-    return Go(f"{WINDOW}?task={task}", said=_called(called))
+    return Go(f"{WINDOW}?task={task}", said=_called(viewer, called))
 
 
-def _called(task: DispenseTask) -> str:
-    return f"请 {task.number} 号到{task.window}取药"
+def _called(viewer: Viewer, task: DispenseTask) -> str:
+    return viewer.say(f"请 {task.number} 号到{task.window}取药", f"Called {task.number}")
 
 
 @action("/pharmacy/scan", title="扫码核对", permission="pharmacy.dispense")
@@ -184,46 +198,64 @@ async def scan(
     pharmacy: Pharmacy,
     drug_store: DrugStore,
     patients: Patients,
+    *,
+    orders: Orders,
 ) -> View:
     """One pack under the scanner: the page comes back with the row counted or blocked."""
     scanned = await pharmacy.scan(task, code)
-    return await _window(viewer, pharmacy, drug_store, patients, task, scanned=scanned)
+    return await _window(viewer, pharmacy, drug_store, patients, orders, task, scanned=scanned)
 
 
 @action("/pharmacy/pick", title="已配好", permission="pharmacy.dispense")
-async def pick(task: TaskId, pharmacy: Pharmacy) -> Go:
+async def pick(viewer: Viewer, task: TaskId, pharmacy: Pharmacy) -> Go:
     await pharmacy.pick(task)
-    return Go(f"{WINDOW}?task={task}", said="已配好，等待叫号")
+    return Go(
+        f"{WINDOW}?task={task}", said=viewer.say("已配好，等待叫号", "Picked; call when ready")
+    )
 
 
 @action("/pharmacy/dispense", title="确认发药", permission="pharmacy.dispense")
-async def dispense(task: TaskId, pharmacy: Pharmacy) -> Go:
+async def dispense(viewer: Viewer, task: TaskId, pharmacy: Pharmacy) -> Go:
     done = await pharmacy.dispense(task)
-    return Go(WINDOW, said=f"{done.number} 已发药")
+    return Go(WINDOW, said=viewer.say(f"{done.number} 已发药", f"{done.number} handed out"))
 
 
 @action("/pharmacy/miss", title="过号", permission="pharmacy.dispense")
-async def miss(task: TaskId, pharmacy: Pharmacy) -> Go:
+async def miss(viewer: Viewer, task: TaskId, pharmacy: Pharmacy) -> Go:
     done = await pharmacy.miss(task)
-    return Go(WINDOW, said=f"{done.number} 已过号")
+    return Go(WINDOW, said=viewer.say(f"{done.number} 已过号", f"{done.number} missed"))
 
 
 @action("/pharmacy/suspend", title="挂起", permission="pharmacy.dispense")
-async def suspend(task: TaskId, reason: Plain, pharmacy: Pharmacy) -> Go:
+async def suspend(viewer: Viewer, task: TaskId, reason: Plain, pharmacy: Pharmacy) -> Go:
     done = await pharmacy.suspend(task, reason)
-    return Go(WINDOW, said=f"{done.number} 已挂起")
+    return Go(WINDOW, said=viewer.say(f"{done.number} 已挂起", f"{done.number} laid aside"))
 
 
 @action("/pharmacy/cannot-supply", title="缺药", permission="pharmacy.dispense")
-async def cannot_supply(task: TaskId, line: OrderLineId, quantity: int, pharmacy: Pharmacy) -> Go:
+async def cannot_supply(
+    viewer: Viewer, task: TaskId, line: OrderLineId, quantity: int, pharmacy: Pharmacy
+) -> Go:
     short = await pharmacy.cannot_supply(line, quantity, "药房缺药")
-    return Go(f"{WINDOW}?task={task}", said=f"{short.name_zh} 缺 {quantity}，已通知收费退款")
+    return Go(
+        f"{WINDOW}?task={task}",
+        said=viewer.say(
+            f"{short.name_zh} 缺 {quantity}，已通知收费退款",
+            f"{short.name_en}: {quantity} short; the cashier is told",
+        ),
+    )
 
 
-@page("/pharmacy/counselling/{task}", title="用药交代单", permission="pharmacy.read")
-async def counselling(task: TaskId, pharmacy: Pharmacy) -> View:
+@page(
+    "/pharmacy/counselling/{task}",
+    title="用药交代单",
+    title_en="Counselling sheet",
+    permission="pharmacy.read",
+)
+async def counselling(viewer: Viewer, task: TaskId, pharmacy: Pharmacy, orders: Orders) -> View:
     """What the patient takes home: each drug, how much, how often, how long."""
-    return view("counselling.html", sheet=await pharmacy.task(task))
+    usages = await _usages(orders, viewer)
+    return view("counselling.html", sheet=await pharmacy.task(task), usages=usages)
 
 
 # ── returns ─────────────────────────────────────────────────────────────────────────────────
@@ -249,7 +281,7 @@ async def returns(viewer: Viewer, pharmacy: Pharmacy, task: TaskId | None = None
 
 
 @action("/pharmacy/take-back", title="退药", permission="pharmacy.take-back")
-async def take_back(form: ReturnForm, pharmacy: Pharmacy) -> Go:
+async def take_back(viewer: Viewer, form: ReturnForm, pharmacy: Pharmacy) -> Go:
     parts = tuple(
         LineQuantity(line=line, quantity=quantity)
         for line, quantity in zip(form.line, form.quantity, strict=False)
@@ -265,7 +297,12 @@ async def take_back(form: ReturnForm, pharmacy: Pharmacy) -> Go:
         )
     )
     count = sum(line.quantity for line in made.lines)
-    return Go(f"{RETURNS}?task={form.task}", said=f"已收回 {count} 件，应退款已通知收费")
+    return Go(
+        f"{RETURNS}?task={form.task}",
+        said=viewer.say(
+            f"已收回 {count} 件，应退款已通知收费", f"{count} taken back; the cashier is told"
+        ),
+    )
 
 
 @home("pharmacy.dispense")
@@ -274,18 +311,41 @@ async def pharmacy_home(viewer: Viewer, pharmacy: Pharmacy) -> Home:
     campus = CampusCode(viewer.campus)
     waiting = await pharmacy.queue(campus, limit=200)
     aside = await pharmacy.queue(campus, (TaskState.SUSPENDED,), QUEUE_MAX)
+    out = len(await pharmacy.queue(campus, (TaskState.DISPENSED,), DONE_MAX))
+    many = f"{out}+" if out == DONE_MAX else str(out)
+    to_pick = sum(task.state is TaskState.TO_PICK for task in waiting)
+    say = viewer.say
     todos = tuple(
         TodoItem(
-            title=f"{task.number} 挂起",
+            title=viewer.say(f"{task.number} 挂起", f"{task.number} laid aside"),
             detail=task.reason,
             link=f"{WINDOW}?task={task.id}",
+            action=viewer.say("查看", "Open"),
             due=task.paid_at,
         )
         for task in aside[:5]
     )
     return Home(
-        tile=f"等待取药 {len(waiting)} 人",
-        stats=(Stat("等待取药", str(len(waiting)), "人"),),
+        tile=say(f"等待取药 {len(waiting)} 人", f"{len(waiting)} wait for drugs"),
+        stats=(
+            Stat(
+                say("等待取药", "Waiting for drugs"),
+                str(len(waiting)),
+                say("人", "people"),
+                say(f"待配 {to_pick}", f"{to_pick} to pick"),
+            ),
+            Stat(
+                say("挂起", "Laid aside"),
+                str(len(aside)),
+                say("张", "prescriptions"),
+                tone="warn" if aside else "ok",
+            ),
+            Stat(
+                say("今日发药", "Handed out today"),
+                many,
+                say("张", "prescriptions"),
+            ),
+        ),
         todos=todos,
         badge=len(aside),
     )

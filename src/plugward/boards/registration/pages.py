@@ -143,7 +143,13 @@ async def arrive(
         )
     )
     await registrations.check_in(made.id, CampusCode(viewer.campus), marks)
-    return Go(DESK, said=f"{made.patient_name} 已挂 {made.doctor_name} 号并签到")
+    return Go(
+        DESK,
+        said=viewer.say(
+            f"{made.patient_name} 已挂 {made.doctor_name} 号并签到",
+            f"{made.patient_name} booked with {made.doctor_name} and checked in",
+        ),
+    )
 
 
 @action("/registration/check-in", title="签到", permission="registration.check-in")
@@ -152,14 +158,21 @@ async def check_in(
 ) -> Go:
     arrived = await registrations.check_in(appointment, CampusCode(viewer.campus), marks)
     return Go(
-        DESK, said=f"{arrived.patient_name} 已签到，{arrived.doctor_name} {arrived.room} 诊室"
+        DESK,
+        said=viewer.say(
+            f"{arrived.patient_name} 已签到，{arrived.doctor_name} {arrived.room} 诊室",
+            f"{arrived.patient_name} checked in: {arrived.doctor_name}, room {arrived.room}",
+        ),
     )
 
 
 @action("/registration/cancel", title="退号", permission="registration.book")
-async def cancel(registrations: Registrations, appointment: AppointmentId) -> Go:
+async def cancel(viewer: Viewer, registrations: Registrations, appointment: AppointmentId) -> Go:
     gone = await registrations.cancel(appointment)
-    return Go(f"{DESK}?patient={gone.patient}", said=f"{gone.patient_name} 已退号")
+    return Go(
+        f"{DESK}?patient={gone.patient}",
+        said=viewer.say(f"{gone.patient_name} 已退号", f"{gone.patient_name}: booking cancelled"),
+    )
 
 
 @action("/registration/newcomer", title="新建患者", permission="registration.check-in")
@@ -177,7 +190,10 @@ async def newcomer(viewer: Viewer, patients: Patients, form: NewcomerForm) -> Go
             contacts=(Contact(kind=ContactKind.PHONE, value=phone),) if phone else (),
         )
     )
-    return Go(f"{DESK}?patient={done.patient.id}", said=f"{done.patient.name} 已建档")
+    return Go(
+        f"{DESK}?patient={done.patient.id}",
+        said=viewer.say(f"{done.patient.name} 已建档", f"{done.patient.name} registered"),
+    )
 
 
 @home("registration.read")
@@ -186,9 +202,29 @@ async def registration_home(viewer: Viewer, registrations: Registrations) -> Hom
     offers = await registrations.offers(CampusCode(viewer.campus), hospital_date(viewer.now))
     total = sum(slot.capacity for offer in offers for slot in offer.slots)
     left = sum(offer.remaining for offer in offers)
+    full = [offer for offer in offers if offer.slots and offer.remaining == 0]
+    say = viewer.say
     return Home(
-        tile=f"今日已挂 {total - left}，余 {left}" if offers else "今日尚未发布出诊",
-        stats=(Stat("今日挂号", str(total - left), "个", f"余 {left}"),),
+        tile=say(f"今日已挂 {total - left}，余 {left}", f"{total - left} booked, {left} left")
+        if offers
+        else say("今日尚未发布出诊", "No clinics published for today"),
+        stats=(
+            Stat(
+                say("今日挂号", "Booked today"),
+                f"{total - left:,}",
+                say("个", "numbers"),
+                say(f"余 {left:,}", f"{left:,} left"),
+            ),
+            Stat(
+                say("今日出诊", "Clinics today"),
+                str(len(offers)),
+                say("个单元", "sessions"),
+                say(f"{len(full)} 个已满", f"{len(full)} full"),
+                tone="warn" if full else "",
+            ),
+        )
+        if viewer.may("registration.check-in")
+        else (),
     )
 
 

@@ -41,21 +41,33 @@ async def systems(hub: Hub, viewer: Viewer) -> View:
 
 
 @action("/hub/replay", title="重新投递", permission="hub.replay")
-async def replay(hub: Hub, seq: int, destination: Plain, key: Sensitive, reason: Plain) -> Go:
+async def replay(
+    viewer: Viewer, hub: Hub, seq: int, destination: Plain, key: Sensitive, reason: Plain
+) -> Go:
     await hub.replay(seq, destination, key, reason)
-    return Go(SYSTEMS, said="已重新投递")
+    return Go(SYSTEMS, said=viewer.say("已重新投递", "Sent again"))
 
 
 @home("hub.watch")
-async def at_home(hub: Hub) -> Home:
+async def at_home(viewer: Viewer, hub: Hub) -> Home:
     """How many dead letters wait for a person."""
     statuses = await hub.systems()
     dead = await hub.letters(LetterState.DEAD, _SHOWN_MAX)
     if not dead:
-        return Home(tile=f"{len(statuses)} 个院外系统，没有死信")
+        line = viewer.say(
+            f"{len(statuses)} 个院外系统，没有死信", f"{len(statuses)} systems, no dead letters"
+        )
+        return Home(tile=line)
     return Home(
-        tile=f"{len(dead)} 封死信待处理",
+        tile=viewer.say(f"{len(dead)} 封死信待处理", f"{len(dead)} dead letters"),
         tone="warn",
         badge=len(dead),
-        todos=(TodoItem(f"{len(dead)} 封死信", "查明原因后重新投递", SYSTEMS, "处理"),),
+        todos=(
+            TodoItem(
+                viewer.say(f"{len(dead)} 封死信", f"{len(dead)} dead letters"),
+                viewer.say("查明原因后重新投递", "Find the cause, then send again"),
+                SYSTEMS,
+                viewer.say("处理", "Open"),
+            ),
+        ),
     )

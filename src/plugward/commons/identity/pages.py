@@ -43,10 +43,21 @@ async def open_record(patient: PatientId) -> View:
 
 @action("/identity/open", title="开启查阅", permission="identity.break-glass")
 async def open_now(
-    identity: Identity, id: OpeningId, patient: PatientId, reason: OpeningReason, words: Clinical
+    viewer: Viewer,
+    identity: Identity,
+    id: OpeningId,
+    patient: PatientId,
+    reason: OpeningReason,
+    words: Clinical,
 ) -> Go:
     await identity.break_glass(BreakGlass(id=id, patient=patient, reason=reason, words=words))
-    return Go("/", said="已开启 4 小时只读查阅，将由他人审核")
+    return Go(
+        "/",
+        said=viewer.say(
+            "已开启 4 小时只读查阅，将由他人审核",
+            "Open for reading for 4 hours; somebody will review it",
+        ),
+    )
 
 
 @page(
@@ -68,10 +79,10 @@ async def openings(identity: Identity, state: OpeningState = OpeningState.OPEN) 
 
 @action("/identity/review", title="审核", permission="identity.review-openings")
 async def review(
-    identity: Identity, opening: OpeningId, state: OpeningState, finding: Clinical
+    viewer: Viewer, identity: Identity, opening: OpeningId, state: OpeningState, finding: Clinical
 ) -> Go:
     await identity.review_opening(opening, state, finding)
-    return Go("/identity/openings", said="已审核")
+    return Go("/identity/openings", said=viewer.say("已审核", "Reviewed"))
 
 
 @page(
@@ -90,15 +101,18 @@ async def accounts(viewer: Viewer, identity: Identity, after: str = "") -> View:
 
 
 @action("/identity/disable", title="停用", permission="identity.administer")
-async def disable(identity: Identity, staff: StaffId, reason: Plain) -> Go:
+async def disable(viewer: Viewer, identity: Identity, staff: StaffId, reason: Plain) -> Go:
     await identity.disable(staff, reason)
-    return Go("/identity/accounts", said="账号已停用，所有会话已结束")
+    return Go(
+        "/identity/accounts",
+        said=viewer.say("账号已停用，所有会话已结束", "Account closed; all its sessions ended"),
+    )
 
 
 @action("/identity/enable", title="恢复", permission="identity.administer")
-async def enable(identity: Identity, staff: StaffId, reason: Plain) -> Go:
+async def enable(viewer: Viewer, identity: Identity, staff: StaffId, reason: Plain) -> Go:
     await identity.enable(staff, reason)
-    return Go("/identity/accounts", said="账号已恢复")
+    return Go("/identity/accounts", said=viewer.say("账号已恢复", "Account restored"))
 
 
 @home("identity.review-openings")

@@ -7,7 +7,7 @@ import msgspec
 from markupsafe import Markup
 
 from plugward.kernel.pages import Key, Page, Place, Viewer
-from plugward.kit.time import Clock, milliseconds
+from plugward.kit.time import HOSPITAL_ZONE, Clock, milliseconds
 
 from .door import Visit
 from .guard import csrf_token
@@ -83,6 +83,7 @@ class Framer:
             "framed": not public,
             "body_class": "tv" if public else "",
             "viewer": viewer,
+            "viewer_title": _post(viewer, scene, table),
             "rail": _rail(entries, path, scene.language, table),
             "keys": keys,
             "bar": [shown for key in keys if (shown := _in_bar(key))],
@@ -95,7 +96,9 @@ class Framer:
             "campus_name": self.name(viewer.campus, scene.language),
             "department_name": viewer.workplace or self.name(viewer.department, scene.language),
         }
-        return table.renderer.render("portal/shell.html", values, scene)
+        # The frame speaks the portal's words; a board's own are for its work area.
+        frame = msgspec.structs.replace(scene, board="portal")
+        return table.renderer.render("portal/shell.html", values, frame)
 
     def bare(self, table: Table, scene: Scene, body: Markup, *, title: str, path: str) -> Markup:
         """A document without the frame, for somebody not signed in."""
@@ -117,6 +120,7 @@ class Framer:
     def _base(self, scene: Scene, body: Markup, path: str) -> dict[str, Any]:
         return {
             "body": body,
+            "zone": HOSPITAL_ZONE.key,
             "path": path,
             "now": scene.now,
             "demo": self._demo,
@@ -180,6 +184,13 @@ def _title(page: Page, language: str) -> str:
     return page.title if language == CHINESE else page.title_en
 
 
+def _post(viewer: Viewer, scene: Scene, table: Table) -> str:
+    """What somebody is here: their title, in English the word for their first role."""
+    if scene.language == CHINESE or not viewer.roles:
+        return viewer.title
+    return table.words.say(f"role_{viewer.roles[0]}", scene.language)
+
+
 def _short(route: Route, language: str, words: Words) -> str:
     """A word that fits under an icon: the board's own name, or its page's."""
     if route.board == "portal":
@@ -189,7 +200,7 @@ def _short(route: Route, language: str, words: Words) -> str:
         title = route.page.title
         return title if len(title) <= WORD_ZH_MAX else manifest.title[:WORD_ZH_MAX]
     title = route.page.title_en
-    return title if len(title) <= WORD_EN_MAX else manifest.title_en[:WORD_EN_MAX]
+    return title if len(title) <= WORD_EN_MAX else manifest.title_en
 
 
 def _rail(entries: Sequence[Route], path: str, language: str, table: Table) -> list[RailEntry]:

@@ -205,17 +205,17 @@ async def parked_page(portal: Portal) -> View:
 
 
 @action("/portal/parked/replay", title="重放", permission="portal.replay")
-async def replay_parked(board: str, parked: ParkedId, portal: Portal) -> Go:
+async def replay_parked(viewer: Viewer, board: str, parked: ParkedId, portal: Portal) -> Go:
     """Handle it now."""
     await portal.replay(board, parked)
-    return Go("/portal/parked", said="已重放")
+    return Go("/portal/parked", said=viewer.say("已重放", "Replayed"))
 
 
 @action("/portal/parked/skip", title="跳过", permission="portal.replay")
-async def skip_parked(board: str, parked: ParkedId, why: str, portal: Portal) -> Go:
+async def skip_parked(viewer: Viewer, board: str, parked: ParkedId, why: str, portal: Portal) -> Go:
     """Leave it out for good, with a reason."""
     await portal.skip(board, parked, why)
-    return Go("/portal/parked", said="已跳过")
+    return Go("/portal/parked", said=viewer.say("已跳过", "Skipped"))
 
 
 # ── states and components, for those who build boards ─────────────────────────────────────────
@@ -263,7 +263,7 @@ async def broken_panel() -> View:
 
 
 @action("/portal/states/kept", title="示例提交", permission="portal.develop")
-async def kept_draft(note: str) -> Go:
+async def kept_draft(viewer: Viewer, note: str) -> Go:
     """Takes the example form and keeps nothing."""
     del note
-    return Go("/portal/states", said="已提交（示例）")
+    return Go("/portal/states", said=viewer.say("已提交（示例）", "Sent (example)"))

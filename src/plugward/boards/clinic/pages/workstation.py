@@ -2,19 +2,33 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from plugward.boards.calling.contract import Calling, Queue, Ticket
-from plugward.boards.encounters.contract import Disposition, Encounters
+from plugward.boards.encounters.contract import Disposition, Encounter, Encounters
 from plugward.boards.patients.contract import Patients, PatientSummary
 from plugward.kernel import Unavailable
-from plugward.kernel.pages import Go, Home, Key, Place, View, Viewer, action, home, page, view
+from plugward.kernel.pages import (
+    Go,
+    Home,
+    Key,
+    Place,
+    Stat,
+    View,
+    Viewer,
+    action,
+    home,
+    page,
+    view,
+)
 from plugward.kit.time import hospital_date
-from plugward.vocabulary import EncounterId, PatientId, TicketId
+from plugward.vocabulary import CampusCode, EncounterId, PatientId, TicketId
 
 from ..contract import Clinic, DeskNotFound
 from .words import doctor_of, say
 
 WORK = "clinic.work"
+RECENT_MAX = 8
 KEYS = (
     Key("F4", "叫下一位", "Call next", "#call-next"),
     Key("F6", "病历", "Note", "#f-complaint"),
@@ -160,10 +174,67 @@ async def finish(
 
 
 @home(WORK)
-async def at_home(viewer: Viewer, calling: Calling) -> Home:
-    """How many wait, on the doctor's home page."""
+async def at_home(viewer: Viewer, calling: Calling, encounters: Encounters) -> Home:
+    """How many wait, who is next, and how the doctor's day goes."""
     queues = await _queues(viewer, calling)
     if not queues:
         return Home()
     count = sum(len(queue.waiting) for queue in queues)
-    return Home(tile=say(viewer, f"候诊 {count} 人", f"{count} waiting"), badge=count)
+    line = viewer.say(f"候诊 {count} 人", f"{count} waiting")
+    following = next((ticket for queue in queues for ticket in queue.waiting), None)
+    if following is not None:
+        next_one = f"{following.number} {following.patient_name}"
+        line += viewer.say(f"，下一位 {next_one}", f", next {next_one}")
+    return Home(tile=line, stats=await _figures(viewer, queues, encounters), badge=count)
+
+
+async def _figures(
+    viewer: Viewer, queues: Sequence[Queue], encounters: Encounters
+) -> tuple[Stat, ...]:
+    """Waiting, seen and the mean wait; without the visits' board what the queue knows."""
+    say, people = viewer.say, viewer.say("人", "people")
+    waiting = Stat(
+        say("候诊", "Waiting"),
+        str(sum(len(queue.waiting) for queue in queues)),
+        people,
+        say(
+            f"过号 {sum(len(queue.missed) for queue in queues)}",
+            f"{sum(len(queue.missed) for queue in queues)} missed",
+        ),
+    )
+    wait = Stat(say("平均已候", "Mean wait now"), str(_mean_wait(queues, viewer)), say("分", "min"))
+    try:
+        visits = await _of_today(viewer, encounters)
+    except Unavailable:
+        return (waiting, wait)
+    seen = [visit for visit in visits if visit.started_at]
+    over = sum(visit.finished_at is not None for visit in seen)
+    note = say(f"已结束 {over}", f"{over} finished")
+    return (waiting, Stat(say("已接诊", "Seen"), str(len(seen)), people, note), wait)
+
+
+async def _of_today(viewer: Viewer, encounters: Encounters) -> tuple[Encounter, ...]:
+    return await encounters.of_day(
+        CampusCode(viewer.campus), hospital_date(viewer.now), doctor=doctor_of(viewer)
+    )
+
+
+@page(
+    "/clinic/recent",
+    title="最近患者",
+    title_en="Recent patients",
+    permission=WORK,
+    place=Place.SLOT,
+    slot="home.main",
+)
+async def recent(viewer: Viewer, encounters: Encounters, patients: Patients) -> View:
+    """On the home page: whom this doctor saw today, the latest first."""
+    visits = await _of_today(viewer, encounters)
+    begun = [visit for visit in visits if visit.started_at is not None]
+    begun.sort(key=lambda visit: visit.started_at or viewer.now, reverse=True)
+    latest = begun[:RECENT_MAX]
+    found: tuple[PatientSummary, ...] = ()
+    if latest:
+        with suppress(Unavailable):
+            found = await patients.summaries(tuple({visit.patient for visit in latest}))
+    return view("recent.html", visits=latest, people={one.id: one for one in found})

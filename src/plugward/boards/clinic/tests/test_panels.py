@@ -15,6 +15,7 @@ from plugward.boards.clinic.board import board
 from plugward.boards.clinic.contract import Clinic, NoQueue, NoteText
 from plugward.boards.clinic.pages import basket, context, notes, signing, workstation
 from plugward.boards.clinic.rules import LineChange
+from plugward.boards.encounters.contract import Encounters
 from plugward.boards.encounters.fakes import FakeEncounters
 from plugward.boards.orders.contract import (
     LineState,
@@ -290,12 +291,15 @@ async def test_a_doctor_without_a_session_today_is_told_so(bench: Bench) -> None
     assert shown.values["queues"] == ()
     with pytest.raises(NoQueue):
         await workstation.call_next(VIEWER, bench.client(Clinic))
-    assert (await workstation.at_home(VIEWER, calling)).tile == ""
+    assert (await workstation.at_home(VIEWER, calling, bench.client(Encounters))).tile == ""
 
 
 async def test_the_home_page_says_how_many_wait(bench: Bench) -> None:
-    home = await workstation.at_home(VIEWER, bench.client(Calling))
-    assert (home.tile, home.badge) == ("候诊 2 人", 2)
+    home = await workstation.at_home(VIEWER, bench.client(Calling), bench.client(Encounters))
+    assert home.tile.startswith("候诊 2 人，下一位 A")
+    assert home.badge == 2
+    assert [(one.label, one.value) for one in home.stats][:1] == [("候诊", "2")]
+    assert "已接诊" in {one.label for one in home.stats}
 
 
 @pytest.mark.parametrize("away", ["patients", "calling", "records", "orders", "pricing"])

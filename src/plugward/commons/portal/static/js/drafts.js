@@ -126,7 +126,7 @@
   const shown = (form, everywhere) => {
     const note = document.getElementById("draft-note");
     if (!note) return;
-    const time = new Date(Date.now() + plugward.offset_ms).toLocaleTimeString("zh-CN", { hour12: false });
+    const time = new Date(Date.now() + plugward.offset_ms).toLocaleTimeString("zh-CN", { hour12: false, timeZone: plugward.meta("zone") || undefined });
     const words = plugward.words;
     note.textContent = `${everywhere ? words.draft_saved : words.draft_sealed} ${time}`;
   };
@@ -201,7 +201,7 @@
     const shape = document.getElementById("recovered-draft");
     if (!shape) return undefined;
     const box = shape.content.firstElementChild.cloneNode(true);
-    const time = new Date(draft.at).toLocaleString("zh-CN", { month: "numeric", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false });
+    const time = new Date(draft.at).toLocaleString("zh-CN", { month: "numeric", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false, timeZone: plugward.meta("zone") || undefined });
     const title = form.dataset.draftTitle ?? "";
     box.querySelector("[data-title]").textContent = word(plugward.words.recovered_title, { time, title });
     const hint = word(plugward.words.recovered_hint, { fields: changed.rows.length, letters: Math.abs(changed.more) });

@@ -41,14 +41,17 @@
     const marked = rows.findIndex((row) => row.matches(".on,[aria-current],[aria-selected=true]"));
     const from = focused >= 0 ? focused : marked;
     const to = rows[Math.min(rows.length - 1, Math.max(0, from + by))];
-    (to.matches("a,button,[tabindex]") ? to : to.querySelector("a,button,[tabindex]"))?.focus();
+    const focusable = "a,button,input:not([type=hidden]),[tabindex]";
+    (to.matches(focusable) ? to : to.querySelector(focusable))?.focus();
   };
 
   const act = (entry) => {
     if (entry.builtin) return builtins[entry.builtin]?.();
     if (entry.href) return location.assign(entry.href);
     const found = [...document.querySelectorAll(entry.target)].filter(visible);
-    const target = found[0];
+    // In a list the key acts on the row somebody stands in, else on the first.
+    const row = document.activeElement?.closest?.("[data-row]");
+    const target = found.find((one) => row?.contains(one)) ?? found[0];
     if (!target) return plugward.say(plugward.words.key_not_here ?? "");
     if (target.disabled || target.getAttribute("aria-disabled") === "true") {
       return plugward.say(target.dataset.reason || plugward.words.key_disabled || "");
@@ -68,8 +71,11 @@
     const entry = table.get(pressed);
     if (!entry) return;
     const single = pressed.length === 1 || ["Space", "Enter", "Up", "Down", "Left", "Right"].includes(pressed);
-    if (single && (isTyping(document.activeElement) || event.altKey || event.ctrlKey)) return;
-    if (["Space", "Enter"].includes(pressed) && document.activeElement !== document.body) return;
+    const active = document.activeElement;
+    // An empty field that only ever takes digits lets the keys it names pass.
+    const passes = active?.value === "" && active.dataset.passes?.split(" ").includes(pressed);
+    if (single && !passes && (isTyping(active) || event.altKey || event.ctrlKey)) return;
+    if (["Space", "Enter"].includes(pressed) && !passes && active !== document.body) return;
     event.preventDefault();
     if (event.repeat && !["next", "previous"].includes(entry.builtin)) return; // one press, one act
     act(entry);

@@ -95,7 +95,7 @@
     return seconds < 60 ? word(words.seconds_ago, { n: Math.round(seconds) }) : word(words.minutes_ago, { n: Math.round(seconds / 60) });
   };
   const clock = (time, seconds) =>
-    new Date(time).toLocaleTimeString("zh-CN", { hour: "2-digit", minute: "2-digit", ...(seconds && { second: "2-digit" }), hour12: false });
+    new Date(time).toLocaleTimeString("zh-CN", { hour: "2-digit", minute: "2-digit", ...(seconds && { second: "2-digit" }), hour12: false, timeZone: plugward.meta("zone") || undefined });
 
   const age = () => {
     for (const mark of document.querySelectorAll("[data-asof]")) {
