@@ -1,5 +1,8 @@
 """A full disk or a stopped store: an outage everybody is told of, and nothing is torn."""
 
+import asyncio
+import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ from plugward.kernel import Unavailable
 from plugward.kernel.audit import audit_runtime
 from plugward.kernel.envelope import acting_as
 from plugward.kernel.runtime import Runtime
-from plugward.kernel.store.work import Unbounded
+from plugward.kernel.store.work import Reading, Unbounded, Work
 from plugward.kernel.testing import Bench, a_tester
 from plugward.kit.ids import new_id
 
@@ -106,3 +109,54 @@ async def test_what_a_bench_publishes_is_what_the_board_said() -> None:
     bench: Any = Bench(parcels_board)
     parcel = await bench.client(Parcels).receive(a_parcel())
     assert bench.published(ParcelReceived) == [ParcelReceived(parcel=parcel)]
+
+
+async def test_what_takes_long_leaves_the_event_loop_to_others(tmp_path: Path) -> None:
+    """慢的工作单元在文件自己的线程上进行，其间别人的调用照常得到答复。"""
+    async with hospital(parcels_board, labels_board, folder=tmp_path) as runtime:
+        store = runtime.plugged["parcels"].store
+        here, let_go = threading.get_ident(), threading.Event()
+
+        def long_unit(work: Work) -> int:  # noqa: ARG001 - a unit of work
+            let_go.wait(5)
+            return threading.get_ident()
+
+        waiting = asyncio.create_task(store.work(long_unit))
+        with acting_as(a_tester()):
+            assert await runtime.client(Labels).count() == 0
+        assert not waiting.done()
+        let_go.set()
+        assert await waiting != here
+
+
+async def test_what_is_quick_stays_where_it_is(tmp_path: Path) -> None:
+    async with hospital(folder=tmp_path) as runtime:
+        store, here = runtime.plugged["parcels"].store, threading.get_ident()
+
+        def quick_unit(work: Work) -> int:  # noqa: ARG001 - a unit of work
+            return threading.get_ident()
+
+        def quick_read(read: Reading) -> int:  # noqa: ARG001 - a read
+            return threading.get_ident()
+
+        await store.work(quick_unit)  # nobody knows it yet
+        assert await store.work(quick_unit) == here
+        await store.read(quick_read)
+        assert await store.read(quick_read) == here
+
+
+async def test_a_file_another_process_writes_to_is_waited_for_apart(tmp_path: Path) -> None:
+    """另一进程正在写同一文件：本进程其他事照做，写入等到锁放开，不丢不重。"""
+    async with hospital(parcels_board, labels_board, folder=tmp_path) as runtime:
+        await received(runtime)
+        await received(runtime)  # known to be quick
+        await runtime.quiet()
+        other = sqlite3.connect(tmp_path / "parcels.sqlite", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(received(runtime))
+        with acting_as(a_tester()):
+            assert await runtime.client(Labels).count() == 2
+        assert not waiting.done()
+        other.execute("COMMIT")
+        other.close()
+        assert isinstance(await waiting, Parcel)

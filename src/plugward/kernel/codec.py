@@ -1,5 +1,6 @@
 """Codec 编码: msgpack between our processes, JSON at the edge, and stable hashes of arguments."""
 
+import threading
 from functools import cache
 from hashlib import blake2b
 from typing import Any
@@ -8,6 +9,9 @@ import msgspec
 
 _PACK = msgspec.msgpack.Encoder(decimal_format="string", uuid_format="bytes")
 _JSON = msgspec.json.Encoder(decimal_format="string")
+# msgspec learns a struct's fields when it is first decoded, and while it learns, another thread
+# that decodes the same struct meets a half-known one and dies. So one thread learns at a time.
+_LEARNING = threading.RLock()
 
 
 def pack(value: Any) -> bytes:
@@ -16,7 +20,8 @@ def pack(value: Any) -> bytes:
 
 @cache
 def _unpacker(kind: Any) -> msgspec.msgpack.Decoder[Any]:
-    return msgspec.msgpack.Decoder(kind)
+    with _LEARNING:
+        return msgspec.msgpack.Decoder(kind)
 
 
 def unpack(data: bytes, kind: Any) -> Any:
@@ -30,11 +35,18 @@ def to_json(value: Any) -> bytes:
 
 @cache
 def _json_decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)
+    with _LEARNING:
+        return msgspec.json.Decoder(kind)
 
 
 def from_json(data: bytes, kind: Any) -> Any:
     return _json_decoder(kind).decode(data)
+
+
+def convert(value: Any, kind: Any, *, strict: bool = True) -> Any:
+    """Plain data as ``kind``, checked."""
+    _json_decoder(kind)  # learnt before it is used
+    return msgspec.convert(value, kind, strict=strict)
 
 
 def hash_of(value: Any) -> bytes:

@@ -30,8 +30,11 @@ class Engine(Protocol):
         """Run a unit as one transaction; its answer, once it is durable."""
         ...
 
-    async def read(self, function: Callable[[Connection], T]) -> T:
-        """Run a function on a read connection that sees everything committed before now."""
+    async def read(self, function: Callable[[Connection], T], *, what: str = "") -> T:
+        """Run a function on a read connection that sees everything committed before now.
+
+        ``what`` names it, so that the engine can know from earlier runs whether it is quick.
+        """
         ...
 
     async def system(self, function: Callable[[Connection], T]) -> T:

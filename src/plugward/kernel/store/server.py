@@ -109,7 +109,8 @@ class ServerEngine:
         result: T = await self._transaction(function)
         return result
 
-    async def read(self, function: Callable[[Connection], T]) -> T:
+    async def read(self, function: Callable[[Connection], T], *, what: str = "") -> T:
+        del what
         if not self._started:
             raise Unavailable(self.tables.board, "stopped")
         try:

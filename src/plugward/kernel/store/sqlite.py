@@ -1,15 +1,19 @@
-"""SQLite: WAL, ``synchronous=FULL``, one writer thread per file with group commit.
+"""SQLite: WAL, ``synchronous=FULL``, one writer per file with group commit.
 
-Pooled writers starve each other; one writer that commits many units at once does not. Each unit
-runs in its own savepoint, so a refused unit undoes only itself. An answer leaves after COMMIT; if
-COMMIT fails, every unit of the group fails.
+Pooled writers starve each other; one writer that commits many units at once does not. Quick units
+run where the interpreter already is, on the event loop's thread: threads of their own would fight
+it for the interpreter at every statement (ADR 0070). What waits for the disk, COMMIT, waits on the
+file's own thread, and so does whatever was slow lately. Savepoints keep the units of a group
+apart, so a refused unit undoes only itself. An answer leaves after COMMIT; if COMMIT fails, every
+unit of the group fails.
 """
 
 import asyncio
-import queue
-import threading
+import sqlite3
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,19 +27,36 @@ from ..refusals import Unavailable
 from .engine import OnCommit
 from .frames import Frame
 from .migrations import Step, bring_up
+from .pace import Pace, name_of
 from .tables import BoardTables
+from .threads import Errands, Readers
 from .unit import Done, Unit
 
 T = TypeVar("T")
 GROUP_MAX = 256
-READERS = 2
-CACHE_KB = 3_000  # a connection; a hospital has three a board
+HERE_S = 0.005  # so long the event loop stays with one board's units before it commits them
+CACHE_KB = 3_000  # a connection; a hospital has a few a board
 WAITING_MAX = 10_000
+LOCK_WAIT_S = 10.0  # for another process that writes to the same file
+LOOK_AGAIN_S = 0.005
+_PROBLEMS = (DBAPIError, sqlite3.Error)
 
 
 class _Job(msgspec.Struct):
+    what: str
     run: Callable[[Connection], Any]
     future: "asyncio.Future[Any]"
+    result: Any = None
+    error: BaseException | None = None
+
+
+class _Group(msgspec.Struct):
+    """Units that are committed together, and the position before them."""
+
+    position: int
+    jobs: list[_Job] = []
+    frames: list[Frame] = []
+    failed: bool = False
 
 
 class SqliteEngine:
@@ -54,11 +75,14 @@ class SqliteEngine:
         self._path = path
         self._now = now
         self._steps = steps
-        self._durable = durable
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._durable = durable and path is not None
+        self._is_open = False
+        self._waiting: deque[_Job] = deque()
+        self._idle = asyncio.Event()  # clear while a group is under way
+        self._idle.set()
+        self._pace = Pace()
         self._listener: OnCommit = _deaf
         self._position = 0
-        self._thread: threading.Thread | None = None
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -67,11 +91,12 @@ class SqliteEngine:
         self._migrate()
         outbox = self.tables.system.outbox
         self._position = self._writer.execute(select(func.max(outbox.c.position))).scalar() or 0
-        self._thread = threading.Thread(
-            target=self._write, name=f"store-{self.tables.board}", daemon=True
-        )
-        self._thread.start()
-        self._readers = None if self._path is None else _Readers(self._engine, self.tables.board)
+        driver: Any = self._writer.connection.driver_connection
+        self._file: sqlite3.Connection = driver
+        self._file.execute("PRAGMA busy_timeout=0")  # the event loop waits for no other process
+        self._readers = Readers(self._engine, self.tables.board, self._pace)
+        self._errands = Errands(self._loop, f"store-{self.tables.board}")
+        self._is_open = True
 
     def _migrate(self) -> None:
         """All or nothing: a failed migration leaves the file as it was."""
@@ -79,19 +104,20 @@ class SqliteEngine:
         try:
             bring_up(self._writer, self.tables, self._now(), self._steps)
         except BaseException:
-            self._undo(self._writer)
+            with suppress(DBAPIError):  # SQLite may have rolled back by itself
+                self._writer.exec_driver_sql("ROLLBACK")
             self._writer.close()
             raise
         self._writer.exec_driver_sql("COMMIT")
 
     async def stop(self) -> None:
-        if self._thread is None:
+        """Finish what waits, then let go of the file."""
+        if not self._is_open:
             return
-        self._jobs.put(None)
-        await asyncio.to_thread(self._thread.join)
-        self._thread = None
-        if self._readers is not None:
-            self._readers.close()
+        self._is_open = False
+        await self._idle.wait()
+        await asyncio.to_thread(self._errands.finish)
+        await asyncio.to_thread(self._readers.close)
         self._writer.close()
         self._engine.dispose()
 
@@ -99,119 +125,156 @@ class SqliteEngine:
         self._listener = on_commit
 
     async def run(self, unit: Unit) -> Any:
-        done: Done = await self._submit(partial(unit.run, next_position=self._next_position))
+        run = partial(unit.run, next_position=self._next_position)
+        done: Done = await self._submit(unit.name, run)
         return done.answer
 
     async def system(self, function: Callable[[Connection], T]) -> T:
-        result: T = await self._submit(function)
+        result: T = await self._submit(name_of(function), function)
         return result
 
-    async def read(self, function: Callable[[Connection], T]) -> T:
-        if self._readers is None:
-            return await self.system(function)
+    async def read(self, function: Callable[[Connection], T], *, what: str = "") -> T:
+        if not self._is_open:
+            raise Unavailable(self.tables.board, "stopped")
         try:
-            return await self._readers.run(function)
-        except DBAPIError as error:
+            if self._path is None:
+                return function(self._writer)
+            return await self._readers.run(function, what)
+        except _PROBLEMS as error:
             raise self._told(error) from error
 
-    async def _submit(self, run: Callable[[Connection], Any]) -> Any:
-        if self._thread is None:
+    async def _submit(self, what: str, run: Callable[[Connection], Any]) -> Any:
+        if not self._is_open:
             raise Unavailable(self.tables.board, "stopped")
-        if self._jobs.qsize() > WAITING_MAX:
+        if len(self._waiting) > WAITING_MAX:
             raise Unavailable(self.tables.board, "overloaded")
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._jobs.put(_Job(run, future))
+        self._waiting.append(_Job(what, run, future))
+        if self._idle.is_set():
+            self._idle.clear()
+            self._loop.call_soon(self._turn)
         return await future
 
-    # ── the writer thread ───────────────────────────────────────────────────────────────────
-    def _write(self) -> None:
-        while True:
-            job = self._jobs.get()
-            if job is None:
+    # ── one group after the other ───────────────────────────────────────────────────────────
+    def _turn(self) -> None:
+        """Begin the next group: of what is quick here, of what is slow on the file's thread."""
+        group = _Group(self._position)
+        if self._next_is_quick() and not self._is_locked():
+            self._run_here(group)
+            if self._durable and not group.failed:
+                self._errands.run(partial(self._commit, group), partial(self._settle, group))
                 return
-            group, stopping = [job], False
-            while len(group) < GROUP_MAX:
-                try:
-                    following = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-                if following is None:
-                    stopping = True
-                    break
-                group.append(following)
-            self._commit_group(group)
-            if stopping:
+            self._commit(group)
+            self._settle(group)
+            return
+        while self._waiting and len(group.jobs) < GROUP_MAX:
+            group.jobs.append(self._waiting.popleft())
+            if self._next_is_quick():
+                break
+        self._errands.run(partial(self._run_apart, group), partial(self._settle, group))
+
+    def _next_is_quick(self) -> bool:
+        """Whether there is a next unit and it is quick; in memory all are."""
+        return bool(self._waiting) and (
+            self._path is None or self._pace.is_quick(self._waiting[0].what)
+        )
+
+    def _is_locked(self) -> bool:
+        """Begin a transaction, unless another process is writing to the file."""
+        try:
+            self._file.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error:
+            return True
+        return False
+
+    def _run_here(self, group: _Group) -> None:
+        until = time.perf_counter() + HERE_S
+        try:
+            while self._next_is_quick() and len(group.jobs) < GROUP_MAX:
+                group.jobs.append(self._waiting.popleft())
+                self._attempt(group, time.perf_counter)
+                if time.perf_counter() > until:
+                    return
+        except _PROBLEMS:
+            self._fail(group)
+
+    def _run_apart(self, group: _Group) -> None:
+        jobs, patience = group.jobs, time.monotonic() + LOCK_WAIT_S
+        while self._is_locked():
+            if time.monotonic() > patience:
+                self._fail(group)
                 return
-
-    def _commit_group(self, group: list[_Job]) -> None:
-        connection, position = self._writer, self._position
-        outcomes: list[tuple[_Job, Any, BaseException | None]] = []
-        frames: list[Frame] = []
+            time.sleep(LOOK_AGAIN_S)
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            for job in group:
-                outcomes.append(self._attempt(connection, job, frames))
-            connection.exec_driver_sql("COMMIT")
-        except DBAPIError:
-            # A full or failing disk: nothing of this group happened, and everyone is told so.
-            self._undo(connection)
-            self._position, frames = position, []
-            failure = Unavailable(self.tables.board, "storage")
-            outcomes = [(job, None, failure) for job in group]
-        self._loop_call(outcomes, frames)
+            group.jobs = []
+            for job in jobs:
+                group.jobs.append(job)
+                self._attempt(group, time.thread_time)
+        except _PROBLEMS:
+            group.jobs = jobs
+            self._fail(group)
+        self._commit(group)
 
-    def _attempt(
-        self, connection: Connection, job: _Job, frames: list[Frame]
-    ) -> tuple[_Job, Any, BaseException | None]:
-        connection.exec_driver_sql("SAVEPOINT unit")
-        position = self._position
+    def _attempt(self, group: _Group, clock: Callable[[], float]) -> None:
+        """Run the newest unit of a group."""
+        job, position = group.jobs[-1], self._position
+        self._file.execute("SAVEPOINT unit")
+        began = clock()
         try:
-            result = job.run(connection)
+            job.result = job.run(self._writer)
         except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
             # If SQLite has ended the transaction by itself (disk full), this fails in its turn
             # and takes the whole group with it, as it must.
-            connection.exec_driver_sql("ROLLBACK TO unit")
-            connection.exec_driver_sql("RELEASE unit")
-            self._position = position
-            return job, None, self._told(error)
-        connection.exec_driver_sql("RELEASE unit")
-        if isinstance(result, Done):
-            frames.extend(result.frames)
-        return job, result, None
+            self._file.execute("ROLLBACK TO unit")
+            self._file.execute("RELEASE unit")
+            job.error, self._position = self._told(error), position
+            return
+        self._file.execute("RELEASE unit")
+        self._pace.note(job.what, clock() - began)
+        if isinstance(job.result, Done):
+            group.frames.extend(job.result.frames)
+
+    def _commit(self, group: _Group) -> None:
+        if group.failed:
+            return
+        try:
+            self._file.execute("COMMIT")
+        except sqlite3.Error:
+            self._fail(group)
+
+    def _fail(self, group: _Group) -> None:
+        """A full or failing disk: nothing of this group happened, and everyone is told so."""
+        with suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+            self._file.execute("ROLLBACK")
+        self._position = group.position
+        group.frames, group.failed = [], True
+        for job in group.jobs:
+            job.error = Unavailable(self.tables.board, "storage")
+
+    def _settle(self, group: _Group) -> None:
+        """Tell of what is durable, and go on with what has come meanwhile."""
+        if group.frames:
+            self._listener(group.frames)
+        for job in group.jobs:
+            if job.future.done():
+                continue  # the caller was cancelled; the write stands
+            if job.error is None:
+                job.future.set_result(job.result)
+            else:
+                job.future.set_exception(job.error)
+        if self._waiting:
+            self._loop.call_soon(self._turn)
+        else:
+            self._idle.set()
 
     def _told(self, error: BaseException) -> BaseException:
         """A full or failing disk is an outage, not a bug of the board."""
         return Unavailable(self.tables.board, "storage") if _is_storage(error) else error
 
     def _next_position(self) -> int:
-        """Only this thread commits, so the order of inserting is the order of committing."""
+        """One group at a time commits, so the order of inserting is the order of committing."""
         self._position += 1
         return self._position
-
-    def _undo(self, connection: Connection) -> None:
-        try:
-            connection.exec_driver_sql("ROLLBACK")
-        except DBAPIError:
-            return  # SQLite has rolled back by itself
-
-    def _loop_call(
-        self, outcomes: list[tuple[_Job, Any, BaseException | None]], frames: Sequence[Frame]
-    ) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._settle, outcomes, frames)
-
-    def _settle(
-        self, outcomes: list[tuple[_Job, Any, BaseException | None]], frames: Sequence[Frame]
-    ) -> None:
-        if frames:
-            self._listener(frames)
-        for job, result, error in outcomes:
-            if job.future.done():
-                continue  # the caller was cancelled; the write stands
-            if error is None:
-                job.future.set_result(result)
-            else:
-                job.future.set_exception(error)
 
 
 # SQLite: busy, locked, read-only, I/O, corrupt, full, cannot open, not a database.
@@ -222,33 +285,6 @@ def _is_storage(error: BaseException) -> bool:
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _STORAGE
-
-
-class _Readers:
-    """Read connections apart from the writer, each on its own thread."""
-
-    def __init__(self, engine: Engine, board: str) -> None:
-        self._engine = engine
-        self._local = threading.local()
-        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix=f"read-{board}")
-        self._open: list[Connection] = []
-
-    async def run(self, function: Callable[[Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, function)
-
-    def _read(self, function: Callable[[Connection], T]) -> T:
-        connection: Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._engine.connect()
-            connection.exec_driver_sql("PRAGMA query_only=1")
-            self._local.connection = connection
-            self._open.append(connection)
-        return function(connection)
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=True)
-        for connection in self._open:
-            connection.close()
 
 
 def _open(path: Path | None, *, durable: bool) -> Engine:

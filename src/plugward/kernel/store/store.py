@@ -13,6 +13,7 @@ from plugward.kit.time import Clock
 
 from ..envelope import Actor, Call, Envelope, board_actor, current_call
 from .engine import Engine
+from .pace import name_of
 from .unit import Done, Unit
 from .work import Reading, Work
 
@@ -52,13 +53,13 @@ class Store:
         def run(connection: Connection) -> R:
             return function(Reading(connection, tables, call, now), *args)
 
-        return await self.engine.read(run)
+        return await self.engine.read(run, what=name_of(function))
 
     async def answered(self, call: Call) -> Done | None:
         """The answer already given to this command, if it has been done before."""
         unit = Unit(_nothing, (), tables=self.engine.tables, call=call, clock=self.clock)
         call.unit_done = False
-        return await self.engine.read(unit.earlier)
+        return await self.engine.read(unit.earlier, what="answered")
 
     def _own_call(self) -> Call:
         """Work nobody asked for from outside: timers and start-up, as the board itself."""
