@@ -1,122 +1,185 @@
 """The front desk over HTTP: register, book, read, today's list, beside a stocked database.
 
-One process serves (plugward up's own gateway), this one asks, with 8 clients. 100,000 patients
-and 150,000 bookings are in the stores before the clock starts.
-Run: python bench/bench_http.py [patients] [bookings]
+One process serves (plugward up's own gateway and event loop), this one asks, with 8 clients on
+connections of their own. 100,000 patients and 150,000 bookings are in the stores before the clock
+starts; the stocked folder is kept beside the temporary files for the day, and each run works on a
+copy. Every patient and every booking is a new one, and every answer is decoded and compared.
+Run: python bench/bench_http.py [patients] [bookings] [seconds]
 """
 
-import asyncio
 import json
 import multiprocessing
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
 from pathlib import Path
+from random import Random
 from typing import Any
+from uuid import UUID
 
-import aiohttp
-from front_desk import PORT, serve_front_desk
+import msgspec
+from front_desk import PORT, person, serve_front_desk, stocked
+from http_client import Check, measure, request
 
 from plugward.kit.ids import new_id
 
 CLIENTS = 8
-SECONDS = 6.0
+SECONDS = 5.0
+PREPARED_A_SECOND = 4_000
+BOOKINGS_MAX = 11_000  # after so many, a patient would ask for a second number of one clinic
+PAGE = 50
+
+
+class _Created(msgspec.Struct):
+    id: UUID
+    name: str
+
+
+class _Registered(msgspec.Struct):
+    patient: _Created
+    outcome: str
+
+
+class _Booked(msgspec.Struct):
+    id: UUID
+    slot: UUID
+    number: int | None = None
+
+
+class _Read(msgspec.Struct):
+    id: UUID
+    name: str
+
+
+class _Row(msgspec.Struct):
+    id: UUID
+    day: str
 
 
 class Desk:
-    """One signed-in client."""
+    """What one signed-in clerk asks for, made beforehand, and how the answers are proved."""
 
-    def __init__(self, session: aiohttp.ClientSession, setup: dict[str, Any]) -> None:
-        self._session = session
-        self._headers = {"authorization": f"Bearer {setup['token']}"}
-        self.setup = setup
+    def __init__(self, setup: dict[str, Any], seconds: float) -> None:
+        self._setup = setup
+        self._turns = range(int(PREPARED_A_SECOND * seconds))
+        self._chance = Random(5)  # noqa: S311 - a measurement, not a secret
+        self._seen: set[UUID] = set()
 
-    async def call(self, operation: str, body: dict[str, Any]) -> Any:
+    def _call(self, operation: str, body: dict[str, Any]) -> bytes:
         board, _, name = operation.partition(".")
-        url = f"http://127.0.0.1:{PORT}/api/{board}/v1/{name}"
-        async with self._session.post(url, json=body, headers=self._headers) as response:
-            answer = await response.json()
-            if response.status != 200:  # noqa: PLR2004 - HTTP
-                raise RuntimeError(f"{operation}: {response.status} {answer}")
-            return answer
+        token = self._setup["token"]
+        return request(f"/api/{board}/v1/{name}", token, json.dumps(body).encode())
 
+    def create(self) -> tuple[deque[bytes], Check]:
+        made: deque[bytes] = deque()
+        for turn in self._turns:
+            name, born = person(self._chance)
+            made.append(self._call("patients.register", {"request": {
+                "id": str(new_id()), "campus": "C1", "name": name, "birth_date": born,
+                "sex": ("female", "male")[turn % 2],
+            }}))  # fmt: skip
+        decoder = msgspec.json.Decoder(_Registered)
 
-async def rate(call: Callable[[int], Awaitable[Any]]) -> tuple[float, float]:
-    """Calls a second and the 99th percentile in ms over ``SECONDS`` with ``CLIENTS`` clients."""
-    took: list[float] = []
-    end = time.perf_counter() + SECONDS
+        def check(body: bytes) -> None:
+            answer = decoder.decode(body)
+            if answer.outcome not in ("new", "review"):
+                raise RuntimeError(f"not a new patient: {answer.outcome}")
+            self._new(answer.patient.id)
 
-    async def client(number: int) -> None:
-        turn = number
-        while (now := time.perf_counter()) < end:
-            await call(turn)
-            took.append(time.perf_counter() - now)
-            turn += CLIENTS
+        return made, check
 
-    started = time.perf_counter()
-    await asyncio.gather(*(client(n) for n in range(CLIENTS)))
-    seconds = time.perf_counter() - started
-    took.sort()
-    return len(took) / seconds, took[int(len(took) * 0.99)] * 1000
-
-
-async def measure(setup: dict[str, Any]) -> None:
-    connector = aiohttp.TCPConnector(limit=CLIENTS)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        desk = Desk(session, setup)
-
-        async def register(turn: int) -> None:
-            await desk.call("patients.register", {"request": {
-                "id": str(new_id()), "campus": "C1", "name": f"测速{turn:06}", "sex": "female",
-                "birth_date": f"19{turn % 80 + 10:02}-03-{turn % 27 + 1:02}",
-            }})  # fmt: skip
-
-        async def book(turn: int) -> None:
-            await desk.call("registration.book", {"request": {
+    def book(self) -> tuple[deque[bytes], Check]:
+        patients, slots = self._setup["patients"], self._setup["slots"]
+        made = deque(
+            self._call("registration.book", {"request": {
                 "id": str(new_id()), "encounter": str(new_id()),
-                "patient": setup["fresh"][turn % len(setup["fresh"])],
-                "slot": setup["slots"][turn % len(setup["slots"])], "channel": "window",
-            }})  # fmt: skip
+                "patient": patients[turn % len(patients)], "slot": slots[turn % len(slots)],
+                "channel": "window",
+            }})
+            for turn in self._turns[:BOOKINGS_MAX]
+        )  # fmt: skip
+        decoder = msgspec.json.Decoder(_Booked)
 
-        async def read(turn: int) -> None:
-            await desk.call("patients.get", {"patient": setup["known"][turn % len(setup["known"])]})
+        def check(body: bytes) -> None:
+            self._new(decoder.decode(body).id)
 
-        async def today(turn: int) -> None:
-            page = turn % 20 * 50
-            rows = await desk.call(
-                "registration.day_list", {"campus": "C1", "day": setup["day"], "offset": page}
-            )
-            assert len(rows) == 50, len(rows)  # noqa: PLR2004 - the page size
+        return made, check
 
-        for name, call, goal in (
-            ("create patient", register, 500),
-            ("book", book, 500),
-            ("read patient", read, 1_500),
-            ("today's list, 50 rows", today, 500),
-        ):
-            per_s, p99 = await rate(call)
-            print(f"http: {name:<24} {per_s:7.0f}/s  p99 {p99:6.1f} ms  (goal {goal}/s)")
+    def read(self) -> tuple[deque[bytes], Check]:
+        patients = self._setup["patients"]
+        made = deque(
+            self._call("patients.get", {"patient": patients[turn % len(patients)]})
+            for turn in self._turns
+        )
+        known = {UUID(patient) for patient in patients}
+        decoder = msgspec.json.Decoder(_Read)
+
+        def check(body: bytes) -> None:
+            answer = decoder.decode(body)
+            if answer.id not in known or not answer.name:
+                raise RuntimeError("somebody else")
+
+        return made, check
+
+    def today(self) -> tuple[deque[bytes], Check]:
+        day = self._setup["day"]
+        asked = [
+            self._call("registration.day_list", {"campus": "C1", "day": day, "offset": turn * PAGE})
+            for turn in range(20)
+        ]
+        made = deque(asked[turn % 20] for turn in self._turns)
+        decoder = msgspec.json.Decoder(list[_Row])
+
+        def check(body: bytes) -> None:
+            rows = decoder.decode(body)
+            if len({row.id for row in rows}) != PAGE or any(row.day != day for row in rows):
+                raise RuntimeError("not today's list")
+
+        return made, check
+
+    def _new(self, key: UUID) -> None:
+        if key in self._seen:
+            raise RuntimeError("not a new one")
+        self._seen.add(key)
+
+
+def report(setup: dict[str, Any], server: int, seconds: float) -> None:
+    desk = Desk(setup, seconds)
+    for name, asking, goal in (
+        ("create patient", desk.create, 500),
+        ("book", desk.book, 500),
+        ("read patient", desk.read, 1_500),
+        ("today's list, 50 rows", desk.today, 500),
+    ):
+        requests, check = asking()
+        warm = deque(requests.popleft() for _ in range(50))
+        measure(PORT, server, warm, clients=CLIENTS, seconds=1, check=check)
+        result = measure(PORT, server, requests, clients=CLIENTS, seconds=seconds, check=check)
+        print(f"http: {name:<22} {result}  (goal {goal}/s)", flush=True)
 
 
 def main() -> None:
-    patients = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    bookings = int(sys.argv[2]) if len(sys.argv) > 2 else 150_000  # noqa: PLR2004 - argv
+    given = sys.argv[1:]
+    patients, bookings, seconds = (*map(int, given), *(100_000, 150_000, SECONDS)[len(given) :])
+    kept = stocked(int(patients), int(bookings))
     with tempfile.TemporaryDirectory(prefix="plugward-bench-") as folder:
-        ready = Path(folder) / "setup.json"
+        data, ready = Path(folder) / "hospital", Path(folder) / "setup.json"
+        shutil.copytree(kept, data)
         context = multiprocessing.get_context("spawn")
-        server = context.Process(
-            target=serve_front_desk, args=(Path(folder), patients, bookings, ready), daemon=True
-        )
+        server = context.Process(target=serve_front_desk, args=(data, ready), daemon=True)
         server.start()
         while not ready.exists():
             if not server.is_alive():
                 raise SystemExit("the server did not start")
             time.sleep(0.2)
         time.sleep(1)
-        asyncio.run(measure(json.loads(ready.read_text())))
-        server.terminate()
-        server.join()
+        try:
+            report(json.loads(ready.read_text()), server.pid or 0, float(seconds))
+        finally:
+            server.terminate()
+            server.join()
 
 
 if __name__ == "__main__":

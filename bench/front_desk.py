@@ -3,14 +3,21 @@
 import asyncio
 import json
 import secrets
+import shutil
 import sqlite3
+import tempfile
+from collections.abc import Iterator
 from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID
 
+import uvloop
+
 from plugward.boards.patients.contract import Patients, RegisterPatient
+from plugward.boards.patients.rules import pinyin_full, pinyin_initials
 from plugward.boards.registration.contract import (
     BookAppointment,
     Channel,
@@ -23,9 +30,11 @@ from plugward.boards.registration.contract import DayPeriod as Period
 from plugward.commons.identity.contract import Identity, SignIn
 from plugward.commons.identity.demo import prepare
 from plugward.commons.portal.server import serve
+from plugward.kernel.clock import SystemClock
 from plugward.kernel.envelope import ANONYMOUS, acting_as
 from plugward.kit.ids import new_id
 from plugward.kit.time import hospital_date, hospital_midnight
+from plugward.rack.discover import discover
 from plugward.rack.embedded import Embedded
 from plugward.rack.folder import DataFolder
 from plugward.sim.cast import Cast, Ids
@@ -45,18 +54,46 @@ TODAY = 2_000
 DOCTORS = 40
 REGISTRAR = "R10021"
 WITHOUT = frozenset({"hub"})
+SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹"
+GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰红建国文辉力鑫宇浩凯雪琳晨思佳欣子涵"
 
 
-def serve_front_desk(folder: Path, patients: int, bookings: int, ready: Path) -> None:
-    """Prepare, stock, serve until terminated."""
-    data = folder / "hospital"
-    data.mkdir()
-    (data / "plugward.toml").write_text(
-        "[boards.portal]\nrate_per_s = 100000\nrate_burst = 100000\nin_flight_max = 1000\n"
-    )
-    template = asyncio.run(_prepare(data))
-    _stock(data, template, patients, bookings)
-    asyncio.run(_serve(data, template, ready))
+def serve_front_desk(data: Path, ready: Path) -> None:
+    """Serve a stocked folder until terminated, on the event loop that ``plugward up`` uses."""
+    template = json.loads((data / "template.json").read_text())
+    uvloop.run(_serve(data, template, ready))
+
+
+def stocked(patients: int, bookings: int) -> Path:
+    """A folder with so much in it; made once a day, then kept beside the temporary files."""
+    day = hospital_date(SystemClock().now()).isoformat()
+    name = f"plugward-front-desk-{patients}-{bookings}-{day}-{_fingerprint()}"
+    kept = Path(tempfile.gettempdir()) / name
+    if kept.exists():
+        return kept
+    with tempfile.TemporaryDirectory(prefix="plugward-stocking-") as folder:
+        data = Path(folder) / "hospital"
+        data.mkdir()
+        (data / "plugward.toml").write_text(
+            "[boards.portal]\nrate_per_s = 100000\nrate_burst = 100000\nin_flight_max = 1000\n"
+        )
+        template = asyncio.run(_prepare(data))
+        _stock(data, template, patients, bookings)
+        told = {"slots": template["slots"], "day": template["day"]}
+        (data / "template.json").write_text(json.dumps(told))
+        shutil.move(data, kept)
+    return kept
+
+
+def _fingerprint() -> str:
+    """Changes with the boards' tables, so that nothing kept is older than they are."""
+    told = [
+        f"{table.name} {[f'{c.name} {c.type}' for c in table.columns]} "
+        f"{sorted(str(index.name) for index in table.indexes)}"
+        for board in discover(WITHOUT).boards
+        for table in board.tables.metadata.sorted_tables
+    ]
+    return sha256("\n".join(told).encode()).hexdigest()[:10]
 
 
 async def _prepare(data: Path) -> dict[str, Any]:
@@ -126,21 +163,10 @@ def _session(day: date) -> PublishSession:
 
 
 def _stock(data: Path, template: dict[str, Any], patients: int, bookings: int) -> None:
-    """Copies of the template rows with ids of their own."""
+    """Copies of the template rows with ids, names, birthdays and numbers of their own."""
+    chance = Random(7)  # noqa: S311 - a measurement, not a secret
     with sqlite3.connect(data / "boards" / "patients.sqlite") as db:
-        _copy(
-            db,
-            "patients_patient",
-            "id",
-            template["patient"],
-            patients,
-            {
-                "id": "randomblob(16)",
-                "name": "'测速' || n",
-                "pinyin": "'cs' || n",
-                "pinyin_full": "'cesu' || n",
-            },
-        )
+        _people(db, template["patient"], patients, chance)
         db.execute(
             "INSERT INTO patients_identifier SELECT 'bench', hex(id), id, NULL, campus, "
             "registered_at, author FROM patients_patient"
@@ -169,6 +195,35 @@ def _stock(data: Path, template: dict[str, Any], patients: int, bookings: int) -
         )
 
 
+def person(chance: Random) -> tuple[str, str]:
+    """A name and a birthday, spread as a city's are: some share a day, a few a name."""
+    name = chance.choice(SURNAMES) + chance.choice(GIVEN) + chance.choice(GIVEN)
+    born = date(1935, 1, 1) + timedelta(days=chance.randrange(32_000))
+    return name, born.isoformat()
+
+
+def _people(db: sqlite3.Connection, template: bytes, count: int, chance: Random) -> None:
+    names = [row[1] for row in db.execute("PRAGMA table_info(patients_patient)")]
+    row = db.execute("SELECT * FROM patients_patient WHERE id = ?", (template,)).fetchone()
+    like = dict(zip(names, row, strict=True))
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for _ in range(count):
+            name, born = person(chance)
+            own = {
+                "id": new_id().bytes,
+                "name": name,
+                "birth_date": born,
+                "sex": chance.choice(("female", "male")),
+                "pinyin": pinyin_initials(name),
+                "pinyin_full": pinyin_full(name),
+            }
+            yield tuple((like | own).values())
+
+    marks = ", ".join("?" * len(names))
+    db.executemany(f"INSERT INTO patients_patient VALUES ({marks})", rows())  # noqa: S608 - our own names
+
+
 def _copy(
     db: sqlite3.Connection, table: str, key: str, value: bytes, count: int, own: dict[str, str]
 ) -> None:
@@ -193,12 +248,12 @@ async def _serve(data: Path, template: dict[str, Any], ready: Path) -> None:
             SignIn(staff_no=REGISTRAR, password=password, token=token)
         )
     with sqlite3.connect(data / "boards" / "patients.sqlite") as db:
-        rows = db.execute("SELECT id FROM patients_patient LIMIT 6000").fetchall()
+        rows = db.execute("SELECT id FROM patients_patient").fetchall()
     ids = [str(UUID(bytes=row[0])) for row in rows]
+    Random(3).shuffle(ids)  # noqa: S311 - a measurement, not a secret
     setup = {
         "token": token,
-        "known": ids[:3000],
-        "fresh": ids,
+        "patients": ids[:12_000],
         "slots": template["slots"],
         "day": template["day"],
     }

@@ -7,6 +7,9 @@ from uuid import UUID
 
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
+_DRAW = 100
+_drawn: list[bytes] = []
+os.register_at_fork(after_in_child=_drawn.clear)  # a forked process must not repeat our ids
 _KEEP = ~((0xF << 76) | (0x3 << 62)) & ((1 << 128) - 1)
 
 
@@ -18,7 +21,13 @@ def _stamp(milliseconds: int, tail: bytes) -> UUID:
 
 def new_id() -> UUID:
     """A fresh UUIDv7. Real time and real randomness: for callers, never inside a unit of work."""
-    return _stamp(time.time_ns() // 1_000_000, os.urandom(10))
+    try:
+        tail = _drawn.pop()
+    except IndexError:  # one draw for many: each is a call of the operating system
+        lot = os.urandom(_DRAW * 10)
+        tail = lot[:10]
+        _drawn.extend(lot[at : at + 10] for at in range(10, len(lot), 10))
+    return _stamp(time.time_ns() // 1_000_000, tail)
 
 
 def derive(parent: UUID, *parts: object) -> UUID:

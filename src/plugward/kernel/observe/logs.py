@@ -11,11 +11,11 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import Any, TextIO, cast
 from uuid import UUID
 
 import msgspec
@@ -23,13 +23,11 @@ import msgspec
 from ..envelope import current_call
 from ..refusals import Fault, Refusal, Unavailable
 
-if TYPE_CHECKING:
-    from structlog.typing import EventDict
-
 ROOT = "plugward"
 FILE_BYTES_MAX = 20_000_000
 FILES_KEPT = 10
 FRAMES_MAX = 30
+LOOK_EVERY = 50
 PARTS_MAX = 50
 _OWN = (Unavailable, Fault)  # their texts are made of names and trace ids
 _HARMLESS = (int, float, bool, UUID, date, timedelta, Decimal, Path, type(None))
@@ -55,7 +53,7 @@ def write_json(to: Path | TextIO | None = None, *, level: int = logging.INFO) ->
     else:
         handler = logging.StreamHandler(to or sys.stderr)
     handler.setLevel(level)
-    handler.setFormatter(json_formatter())
+    handler.setFormatter(JsonLines())
     logger = logging.getLogger(ROOT)
     logger.addHandler(handler)
     if logger.level == logging.NOTSET or logger.level > level:
@@ -69,25 +67,25 @@ def stop_writing(handler: logging.Handler) -> None:
     handler.close()
 
 
-def json_formatter() -> logging.Formatter:
-    """A formatter that renders a record, ours or a library's, as one JSON object."""
-    import structlog  # noqa: PLC0415 - a command that writes no log does not load it
+class JsonLines(logging.Formatter):
+    """Renders a record, ours or a library's, as one JSON object."""
 
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.stdlib.add_logger_name,
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.ExtraAdder(),
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            _add_call,
-            _add_place,
-        ],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.JSONRenderer(serializer=_dumped),
-        ],
-        keep_exc_info=False,
-    )
+    def format(self, record: logging.LogRecord) -> str:
+        event: dict[str, Any] = {
+            "event": record.getMessage(),
+            "logger": record.name,
+            "level": record.levelname.lower(),
+            "at": datetime.fromtimestamp(record.created, UTC),
+        }
+        for name, value in vars(record).items():
+            if name not in _STANDARD:
+                event[name] = safe(value)
+        _add_call(event)
+        if record.exc_info and record.exc_info[0] is not None:
+            event["error"] = str(record.exc_info[1])
+            frames = traceback.extract_tb(record.exc_info[2])[-FRAMES_MAX:]
+            event["frames"] = [f"{f.filename}:{f.lineno} {f.name}" for f in frames]
+        return msgspec.json.encode(event, enc_hook=str).decode()
 
 
 def safe(value: Any) -> Any:
@@ -166,9 +164,8 @@ class _Withheld(Exception):
         return str(self.args[0])
 
 
-def _add_call(logger: Any, method: str, event: "EventDict") -> "EventDict":
+def _add_call(event: dict[str, Any]) -> None:
     """Who and what this line belongs to: ids only."""
-    del logger, method
     call = current_call()
     if call is not None:
         event.setdefault("trace", call.envelope.trace)
@@ -176,31 +173,21 @@ def _add_call(logger: Any, method: str, event: "EventDict") -> "EventDict":
         event.setdefault("actor", call.envelope.actor.id)
         if call.operation is not None:
             event.setdefault("operation", getattr(call.operation, "full_name", call.operation))
-    return event
-
-
-def _add_place(logger: Any, method: str, event: "EventDict") -> "EventDict":
-    """Extras are cleaned here; an exception becomes its type and its frames."""
-    del logger, method
-    record: logging.LogRecord = event["_record"]
-    event.pop("exc_info", None)
-    for name in vars(record).keys() - _STANDARD:
-        if name in event:
-            event[name] = safe(event[name])
-    if record.exc_info and record.exc_info[0] is not None:
-        event["error"] = str(record.exc_info[1])
-        frames = traceback.extract_tb(record.exc_info[2])[-FRAMES_MAX:]
-        event["frames"] = [f"{f.filename}:{f.lineno} {f.name}" for f in frames]
-    return event
-
-
-def _dumped(event: dict[str, Any], **options: Any) -> str:
-    del options
-    return msgspec.json.encode(event, enc_hook=str).decode()
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
     """A rotated file that only its owner may read."""
+
+    _lines = 0
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the library's name
+        """Every so many lines the file's size is looked at; the library would at every line, and
+        would write each of them twice to know."""
+        del record
+        self._lines += 1
+        if self._lines % LOOK_EVERY != 1 or self.stream is None:
+            return False
+        return os.fstat(self.stream.fileno()).st_size >= self.maxBytes
 
     def _open(self) -> Any:
         handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import msgspec
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Integer,
     Select,
@@ -90,6 +91,25 @@ def change(table: Table, shape: Shape, columns: tuple[str, ...], sight: Sight) -
         .where(*_conditions(table, shape), *_seen(table, sight))
         .values({name: bindparam(f"v_{name}", type_=table.c[name].type) for name in columns})
     )
+
+
+@cache
+def shift(
+    table: Table,
+    shape: Shape,
+    changed: tuple[str, ...],
+    floored: tuple[str, ...],
+    flags: tuple[Column[Any], ...],
+    sight: Sight,
+) -> Update:
+    """An update of numbers by binds ``d_…``, if none falls below ``f_…`` and all flags stand."""
+    raw = {name: statements.raw(table.c[name]) for name in (*changed, *floored)}
+    after = {name: raw[name] + bindparam(f"d_{name}", type_=Integer) for name in changed}
+    floors = [
+        after.get(name, raw[name]) >= bindparam(f"f_{name}", type_=Integer) for name in floored
+    ]
+    conditions = (*_conditions(table, shape), *floors, *flags, *_seen(table, sight))
+    return update(table).where(*conditions).values(after)
 
 
 def _conditions(table: Table, shape: Shape) -> list[ColumnElement[bool]]:

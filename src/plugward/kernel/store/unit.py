@@ -18,7 +18,9 @@ from ..codec import hash_of, pack, unpack
 from ..contracts import Operation
 from ..envelope import Call
 from ..refusals import AlreadyThere, RequestExpired, RequestReused
+from . import quick
 from .frames import Frame, frame_of_command, frames_of_events, key_text
+from .statements import insert_into
 from .tables import BoardTables
 from .work import Work
 
@@ -83,18 +85,15 @@ class Unit:
         frames = self._frames(work, next_position or _numbered_later)
         system = self.tables.system
         if frames:
-            rows: Any = [frame.row() for frame in frames]
-            connection.execute(_insert(system.outbox), rows if len(rows) > 1 else rows[0])
-        connection.execute(
-            _insert(system.done),
-            {
-                "request": self.request,
-                "operation": self.name,
-                "arguments_hash": self.arguments_hash,
-                "answer": pack(answer),
-                "done_at": now,
-            },
-        )
+            quick.add(connection, insert_into(system.outbox), [frame.row() for frame in frames])
+        done = {
+            "request": self.request,
+            "operation": self.name,
+            "arguments_hash": self.arguments_hash,
+            "answer": pack(answer),
+            "done_at": now,
+        }
+        quick.add(connection, insert_into(system.done), [done])
         return Done(answer, frames)
 
     def earlier(self, connection: Connection) -> Done | None:
@@ -115,17 +114,18 @@ class Unit:
         return frames
 
     def _answer_given(self, connection: Connection, now: Instant) -> Done | None:
-        found = connection.execute(_find_done(self.tables.system.done), {"r": self.request}).first()
-        if found is None:
+        found = quick.rows(connection, _find_done(self.tables.system.done), {"r": self.request})
+        if not found:
             oldest = milliseconds(now - timedelta(days=REQUEST_KEPT_DAYS))
             if isinstance(self.call.operation, Operation) and (
                 id_milliseconds(self.request) < oldest
             ):
                 raise RequestExpired  # its answer may have been forgotten: never run it again
             return None
-        if found.operation != self.name or bytes(found.arguments_hash) != self.arguments_hash:
+        [(operation, arguments_hash, answer)] = found
+        if operation != self.name or bytes(arguments_hash) != self.arguments_hash:
             raise RequestReused
-        return Done(unpack(bytes(found.answer), self.answer_type), [])
+        return Done(unpack(bytes(answer), self.answer_type), [])
 
 
 def _identity(
@@ -154,11 +154,6 @@ def _numbered_later() -> None:
 def _answer_type(function: Callable[..., Any]) -> Any:
     plain = getattr(function, "__func__", function)
     return typing.get_type_hints(plain).get("return", Any)
-
-
-@cache
-def _insert(table: Any) -> Any:
-    return table.insert()
 
 
 @cache

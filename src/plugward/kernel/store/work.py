@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Row,
@@ -29,7 +30,7 @@ from plugward.kit.time import Instant
 from ..envelope import Actor, Call, Envelope
 from ..message import Event
 from ..refusals import ChangedMeanwhile, NotFound, Refusal
-from . import prepared, statements
+from . import prepared, quick, statements
 from .frames import columns_of
 from .prepared import Sight
 from .tables import BoardTables, SystemTables
@@ -100,9 +101,12 @@ class Reading:
             statement = statement.where(*where)
         values["limit"], values["offset"] = limit, offset
         names = statements.names_for(table, kind)
-        return tuple(
-            kind(**dict(zip(names, row, strict=True))) for row in self._execute(statement, values)
+        found = (
+            self._execute(statement, values)
+            if where
+            else quick.rows(self._connection, statement, values)
         )
+        return tuple([kind(**dict(zip(names, row, strict=True))) for row in found])
 
     def get(self, table: Table, kind: type[M], key: Any, *, missing: Refuse = NotFound) -> M:
         """The row with this primary key, or the refusal. A foreign campus's row is missing."""
@@ -203,14 +207,14 @@ class Work(Reading):
         for message in messages:
             self._may_write(table, extra.get("campus", getattr(message, "campus", None)))
         rows = [statements.row_of(table, message, extra) for message in messages]
-        self._execute(statements.insert_into(table), rows if len(rows) > 1 else rows[0])
+        quick.add(self._connection, statements.insert_into(table), rows)
 
     def insert_new(self, table: Table, message: msgspec.Struct, **extra: Any) -> bool:
         """Add a row unless its primary key is there already; says whether it was new."""
         self._may_write(table, extra.get("campus", getattr(message, "campus", None)))
         row = statements.row_of(table, message, extra)
-        done = self._execute(statements.insert_ignore(table, self._connection.dialect.name), row)
-        return bool(done.rowcount)
+        statement = statements.insert_ignore(table, self._connection.dialect.name)
+        return bool(quick.changed(self._connection, statement, row, columns=True))
 
     def update(self, table: Table, *, before: M, after: M) -> None:
         """Write what differs, if the row still is as ``before`` says; else ``ChangedMeanwhile``."""
@@ -222,8 +226,8 @@ class Work(Reading):
         shape, values = prepared.shape_of(keys | old_values, exact=True)
         sight = self._sight(table, values)
         values.update({f"v_{name}": new for name, (_, new) in changes.items()})
-        done = self._execute(prepared.change(table, shape, tuple(changes), sight), values)
-        if done.rowcount != 1:
+        statement = prepared.change(table, shape, tuple(changes), sight)
+        if quick.changed(self._connection, statement, values) != 1:
             raise ChangedMeanwhile
 
     def set_where(self, table: Table, *where: ColumnElement[bool], **values: Any) -> int:
@@ -243,7 +247,8 @@ class Work(Reading):
     def save_copy(self, table: Table, message: msgspec.Struct, **extra: Any) -> None:
         """Insert or replace a read copy (a row that another board's events feed)."""
         row = statements.row_of(table, message, extra)
-        self._execute(statements.upsert(table, self._connection.dialect.name), row)
+        statement = statements.upsert(table, self._connection.dialect.name)
+        quick.changed(self._connection, statement, row, columns=True)
 
     # ── scarce things ───────────────────────────────────────────────────────────────────────
     def take(
@@ -269,17 +274,18 @@ class Work(Reading):
         refuse: Refuse,
     ) -> None:
         """Add to several numbers of one row at once, if none falls below its floor."""
-        conditions = [
-            *statements.key_is(table, key),
-            *(
-                statements.raw(table.c[name]) + changes.get(name, 0) >= low
-                for name, low in floors.items()
-            ),
-            *where,
-            *self.visible(table),
-        ]
-        values = {name: statements.raw(table.c[name]) + delta for name, delta in changes.items()}
-        if self._execute(update(table).where(*conditions).values(values)).rowcount != 1:
+        shape, values = prepared.shape_of(statements.key_values(table, key), exact=True)
+        sight = self._sight(table, values)
+        values |= {f"d_{name}": delta for name, delta in changes.items()}
+        values |= {f"f_{name}": low for name, low in floors.items()}
+        flags = tuple(c for c in where if isinstance(c, Column))
+        statement = prepared.shift(table, shape, tuple(changes), tuple(floors), flags, sight)
+        if len(flags) == len(where):
+            met = quick.changed(self._connection, statement, values)
+        else:
+            others = (c for c in where if not isinstance(c, Column))
+            met = self._execute(statement.where(*others), values).rowcount
+        if met != 1:
             raise refuse()
 
     def claim(
@@ -323,7 +329,8 @@ class Work(Reading):
         bump = statements.bump(table, key, column, self._connection.dialect.name)
         values = {"k": name, "first": first, "step": step}
         if bump.returns:
-            return int(self._execute(bump.statement, values).scalar_one())
+            [(raised,)] = quick.rows(self._connection, bump.statement, values)
+            return int(raised)
         self._execute(bump.statement, values)
         value = select(table.c[column]).where(table.c[key] == name)
         return int(self._execute(value).scalar_one())

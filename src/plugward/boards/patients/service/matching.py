@@ -199,8 +199,9 @@ def _known(read: Reading, ids: tuple[PatientId, ...]) -> tuple[Known, ...]:
         for n in read.find(identifiers, Number, limit=BLOCK_MAX, patient=ids, system=ID_CARD)
     }
     phones: dict[PatientId, list[str]] = {}
-    for reach in read.find(contacts, Reach, contacts.c.kind.in_(_PHONES), limit=1_000, patient=ids):
-        phones.setdefault(reach.patient, []).append(reach.value)
+    for reach in read.find(contacts, Reach, limit=1_000, patient=ids):
+        if reach.kind in _PHONES:
+            phones.setdefault(reach.patient, []).append(reach.value)
     return tuple(
         Known(
             id=row.id,

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement
-
 from plugward.kernel import Message, Plain, Reading
 from plugward.kit.time import Instant
 from plugward.vocabulary import CampusCode, Identifier, PatientId, Sex
@@ -22,7 +20,6 @@ from ..contract import (
     PatientNotFound,
     PatientSummary,
 )
-from ..rules import pinyin_initials
 from ..tables import allergies, contacts, identifiers, links, patients
 
 R = TypeVar("R", "Number", "Reach")
@@ -43,6 +40,12 @@ class Row(Message):
     has_no_known_allergy: bool
     campus: CampusCode
     registered_at: Instant
+
+
+class Sounding(Row):
+    """A patient's row with what its name sounds like."""
+
+    pinyin: Plain
 
 
 class Number(Message):
@@ -92,7 +95,7 @@ def persons_of(read: Reading, wanted: Iterable[PatientId]) -> Mapping[PatientId,
     leader: dict[PatientId, PatientId] = {}
     frontier = asked
     for _ in range(DEPTH_MAX):  # up to the leaders
-        up = _links(read, links.c.patient.in_(frontier)) if frontier else ()
+        up = read.find(links, Link, limit=PARTS_MAX, patient=frontier) if frontier else ()
         leader.update({link.patient: link.into for link in up if link.into is not None})
         frontier = tuple({link.into for link in up if link.into is not None} - set(leader))
         if not frontier:
@@ -102,7 +105,7 @@ def persons_of(read: Reading, wanted: Iterable[PatientId]) -> Mapping[PatientId,
     owner = {top: top for top in leaders}
     frontier = leaders
     for _ in range(DEPTH_MAX):  # and down to everybody merged into them
-        down = _links(read, links.c.into.in_(frontier)) if frontier else ()
+        down = read.find(links, Link, limit=PARTS_MAX, into=frontier) if frontier else ()
         for link in down:
             if link.into is not None:
                 owner[link.patient] = owner[link.into]
@@ -118,10 +121,6 @@ def person_of(read: Reading, patient: PatientId) -> Person:
     return persons_of(read, (patient,))[patient]
 
 
-def _links(read: Reading, where: ColumnElement[bool]) -> tuple[Link, ...]:
-    return read.find(links, Link, where, links.c.into.is_not(None), limit=PARTS_MAX)
-
-
 def _top(leader: Mapping[PatientId, PatientId], patient: PatientId) -> PatientId:
     for _ in range(DEPTH_MAX):
         if patient not in leader:
@@ -132,7 +131,7 @@ def _top(leader: Mapping[PatientId, PatientId], patient: PatientId) -> PatientId
 
 def load(read: Reading, patient: PatientId) -> Patient:
     """Everything about one id, with the allergies of the whole person."""
-    row = row_of(read, patient)
+    row = read.get(patients, Sounding, patient, missing=PatientNotFound)
     person = person_of(read, patient)
     numbers = read.find(identifiers, Number, limit=PARTS_MAX, order_by="added_at", patient=patient)
     reach = read.find(contacts, Reach, limit=PARTS_MAX, order_by="rank", patient=patient)
@@ -148,7 +147,7 @@ def load(read: Reading, patient: PatientId) -> Patient:
         id=row.id,
         person=person.leader,
         name=row.name,
-        pinyin=pinyin_initials(row.name),
+        pinyin=row.pinyin,
         sex=row.sex,
         birth_date=row.birth_date,
         identifiers=tuple(
@@ -195,16 +194,8 @@ def summarise(read: Reading, wanted: tuple[PatientId, ...]) -> tuple[PatientSumm
         )
     }
     numbers = _by_patient(read.find(identifiers, Number, limit=PARTS_MAX, patient=asked))
-    phones = _by_patient(
-        read.find(
-            contacts,
-            Reach,
-            contacts.c.kind == ContactKind.PHONE,
-            limit=PARTS_MAX,
-            order_by="rank",
-            patient=asked,
-        )
-    )
+    reached = read.find(contacts, Reach, limit=PARTS_MAX, order_by="rank", patient=asked)
+    phones = _by_patient(reach for reach in reached if reach.kind is ContactKind.PHONE)
     found = []
     for patient in asked:
         if patient in rows:
