@@ -1,16 +1,20 @@
 """Real database servers for tests: PostgreSQL from its wheel, MariaDB from the system."""
 
+import asyncio
 import os
 import shutil
 import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 MARIADB_NEEDED = "mariadbd is not installed (Debian: apt-get install mariadb-server)"
 
@@ -27,9 +31,12 @@ def postgresql() -> Iterator[str]:
         info = server.get_postmaster_info()
         for statement in (
             "ALTER SYSTEM SET synchronous_commit = off",
+            "ALTER SYSTEM SET fsync = off",
+            "ALTER SYSTEM SET autovacuum = off",
             "ALTER SYSTEM SET max_connections = 400",
         ):
             server.psql(statement)
+        server.psql("SELECT pg_reload_conf()")
         yield f"postgresql://postgres@/postgres?host={info.socket_dir}"
 
 
@@ -84,3 +91,69 @@ def own_hospital(url: str) -> str:
     """The same server, with schemas of their own for one test."""
     prefix = f"t{uuid.uuid4().hex[:8]}_"
     return f"{url}{'&' if '?' in url else '?'}prefix={prefix}"
+
+
+class Servers:
+    """Servers that start when first asked for, and hospitals on them: copies of one filled once."""
+
+    def __init__(self, stack: ExitStack, fill: Callable[[str], None]) -> None:
+        self._stack = stack
+        self._fill = fill
+        self._urls: dict[str, str] = {}
+
+    def a_copy(self, kind: str) -> str:
+        """The location of a hospital of its own on this kind of database."""
+        url = self._urls.get(kind)
+        if url is None:
+            url = self._stack.enter_context({"postgresql": postgresql, "mariadb": mariadb}[kind]())
+            if kind == "postgresql":
+                run_sql(url, "CREATE DATABASE filled")
+                self._fill(url.replace("/postgres?", "/filled?"))
+            else:
+                self._fill(f"{url}&prefix=filled_")
+            self._urls[kind] = url
+        name = f"t{uuid.uuid4().hex[:8]}"
+        if kind == "postgresql":
+            run_sql(url, f"CREATE DATABASE {name} TEMPLATE filled STRATEGY file_copy")
+            return url.replace("/postgres?", f"/{name}?")
+        _copy_filled(url, f"{name}_")
+        return f"{url}&prefix={name}_"
+
+
+def run_sql(url: str, *statements: str) -> list[Any]:
+    """Run statements, each by itself, as the server's owner; the rows of the last one."""
+
+    async def run() -> list[Any]:
+        drivers = {"postgresql": "postgresql+asyncpg", "mysql": "mysql+asyncmy"}
+        kind, rest = url.split("://", 1)
+        engine = create_async_engine(f"{drivers[kind]}://{rest}", isolation_level="AUTOCOMMIT")
+        rows: list[Any] = []
+        try:
+            async with engine.connect() as connection:
+                for statement in statements:
+                    found = await connection.execute(text(statement))
+                    rows = list(found.all()) if found.returns_rows else []
+        finally:
+            await engine.dispose()
+        return rows
+
+    return asyncio.run(run())
+
+
+def _copy_filled(url: str, target: str) -> None:
+    tables = run_sql(
+        url,
+        "SELECT table_schema, table_name FROM information_schema.tables "
+        "WHERE table_schema LIKE 'filled\\_%'",
+    )
+    statements = [
+        f"CREATE DATABASE `{new}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        for new in sorted({schema.replace("filled_", target, 1) for schema, _ in tables})
+    ]
+    for schema, table in tables:
+        new = schema.replace("filled_", target, 1)
+        statements.append(f"CREATE TABLE `{new}`.`{table}` LIKE `{schema}`.`{table}`")
+        statements.append(
+            f"INSERT INTO `{new}`.`{table}` SELECT * FROM `{schema}`.`{table}`"  # noqa: S608 - our names
+        )
+    run_sql(url, *statements)

@@ -4,8 +4,7 @@ Sentences of the scenarios become calls of the real contracts; nothing is faked 
 channel, which lies outside the hospital.
 """
 
-import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -87,12 +86,15 @@ class PaymentChannel:
         self.reversed: set[str] = set()
         self.silent = False
         self.takes_money_silently = True
+        self.before_answer: Callable[[ChannelRequest], Awaitable[None]] | None = None
 
     async def send(self, service: str, body: msgspec.Struct, answer: type[Any]) -> Any:
         assert service == "payment-channel"
         assert isinstance(body, ChannelRequest)
         assert answer is ChannelAnswer
         outcome = self._do(body)
+        if self.before_answer is not None:
+            await self.before_answer(body)
         if self.silent:
             raise Unavailable(service, "time-out")
         return ChannelAnswer(serial=body.serial, outcome=outcome, channel_no=f"CH{body.serial}")
@@ -130,13 +132,10 @@ class House:
         *,
         left_out: frozenset[str] = LEFT_OUT,
         settings: dict[str, dict[str, Any]] | None = None,
+        database: str = "",
     ) -> None:
         self.clock = ManualClock(MORNING)
-        location = os.environ.get("PLUGWARD_TEST_DATABASE", "")
-        if location in ("", "memory", "file"):
-            databases = Databases(folder, durable=False)
-        else:
-            databases = Databases(location)
+        databases = Databases(database) if database else Databases(folder, durable=False)
         self.boards = {b.name: b for b in discover(left_out).boards}
         self.runtime = Runtime(
             databases,

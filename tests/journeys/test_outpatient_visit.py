@@ -8,7 +8,11 @@ from plugward.boards.billing.contract import (
     AskRefund,
     Billing,
     BillState,
+    ChannelNotice,
+    ChannelOutcome,
+    ChannelRequest,
     LegId,
+    LegState,
     LineState,
     OpenBill,
     Pay,
@@ -17,22 +21,40 @@ from plugward.boards.billing.contract import (
     RefundPart,
 )
 from plugward.boards.billing.contract import Channel as MoneyChannel
-from plugward.boards.drug_store.contract import DocumentId, DrugStore, Issue, StoreCode, Wanted
+from plugward.boards.drug_store.contract import DrugStore, StoreCode
 from plugward.boards.encounters.contract import Encounters, EncounterState
+from plugward.boards.lab.contract import (
+    Collect,
+    EnterResults,
+    Lab,
+    NewResult,
+    Report,
+    ReportState,
+    Specimen,
+    SwapTubes,
+)
 from plugward.boards.orders.contract import LineState as OrderLineState
-from plugward.boards.orders.contract import Orders
-from plugward.boards.patients.contract import MatchOutcome, Patients
+from plugward.boards.orders.contract import OrderGroup, Orders
+from plugward.boards.patients.contract import (
+    AllergyId,
+    Contact,
+    ContactKind,
+    MatchOutcome,
+    Patients,
+    RecordAllergy,
+    TimelineKind,
+)
 from plugward.boards.pharmacy.contract import (
     LineQuantity,
-    OutOfStock,
     Pharmacy,
     ReturnId,
     TakeBack,
     TaskSheet,
 )
+from plugward.boards.registration.contract import Appointment
 from plugward.kit.ids import new_id
 from plugward.kit.money import Money
-from plugward.vocabulary import BillId, OrderGroupId
+from plugward.vocabulary import BillId, PatientId, ReportId, SpecimenId
 
 from .house import (
     AMLODIPINE,
@@ -47,6 +69,8 @@ from .house import (
     exam,
     lab,
 )
+
+POTASSIUM = "L0033"
 
 
 async def dispense(house: House) -> TaskSheet:
@@ -135,22 +159,6 @@ async def test_b01_doctor_signs_while_billing_is_down(house: House) -> None:
     await house.audit()
 
 
-async def test_b07_duplicate_order_by_double_click(house: House) -> None:
-    """同一组医嘱因双击到达三次：一组医嘱，一套费用。"""
-    patient = (await house.register("周建民", 1)).patient
-    visit = await house.arrive(patient.id)
-    await house.call_and_serve()
-    request, group, lines = new_id(), OrderGroupId(new_id()), (drug(AMLODIPINE, 2), lab(HBA1C))
-    answers = await asyncio.gather(
-        *(house.sign(visit, lines, request=request, group=group) for _ in range(3))
-    )
-    assert answers[0] == answers[1] == answers[2]
-    await house.quiet()
-    account = await house.account(visit.encounter)
-    assert len([line for line in account.lines if line.category != "registration"]) == 2
-    await house.audit()
-
-
 async def test_c06_return_of_a_dispensed_drug(house: House) -> None:
     """发药 14 盒，退 4 盒未开封：退药单独立成文，净 10，库存原批加 4，只退 4 盒的钱。"""
     patient = (await house.register("周建民", 1)).patient
@@ -200,42 +208,6 @@ async def on_hand(house: House, item: str) -> int:
     return stock.on_hand
 
 
-async def test_d01_paid_then_out_of_stock(house: House) -> None:
-    """库存 10，三人各付 6：先占库存再收钱，至多一人付成，其余付款前即被告知。"""
-    with house.acting("pharmacist"):
-        pharmacy_stock = await house.client(DrugStore).stock(C1, (AMLODIPINE,))
-    spare = pharmacy_stock[0].available - 10
-    patients = [(await house.register(f"患者{n}", n)).patient for n in range(4)]
-    visits = []
-    for patient in patients:
-        visits.append(await house.arrive(patient.id))
-    for _ in visits:
-        await house.call_and_serve()
-    with house.acting("pharmacist"):
-        await take_out(house, spare)
-    for visit in visits[:3]:
-        await house.sign(visit, (drug(AMLODIPINE, 6),))
-    await house.quiet()
-
-    outcomes = await asyncio.gather(
-        *(house.pay_all(visit.encounter) for visit in visits[:3]), return_exceptions=True
-    )
-    refused = [o for o in outcomes if isinstance(o, BaseException)]
-    assert {type(o) for o in refused} == {OutOfStock}
-    assert len(refused) == 2
-    await house.audit()
-
-
-async def take_out(house: House, packs: int) -> None:
-    await house.client(DrugStore).issue(
-        Issue(
-            id=DocumentId(new_id()),
-            store=StoreCode("C1-OP"),
-            lines=(Wanted(line=new_id(), item=AMLODIPINE, quantity=packs),),
-        )
-    )
-
-
 async def test_a03_payment_channel_says_nothing(house: House) -> None:
     """渠道无应答：先按流水号查清，再决定；最多收一次钱，五分钟内自行了结。"""
     patient = (await house.register("周建民", 1)).patient
@@ -263,51 +235,263 @@ async def test_a03_payment_channel_says_nothing(house: House) -> None:
 
 async def test_a06_same_person_registers_twice(house: House) -> None:
     """同一身份证在第二院区登记：一个主索引，两个院区号，新电话作第二联系方式。"""
-    first = await house.register("张三", 7)
-    second = await house.register("张三 ", 7, campus="C2")
+    phones = [(Contact(kind=ContactKind.PHONE, value=f"1390000{n}"),) for n in (1111, 2222)]
+    first = await house.register("张三", 7, contacts=phones[0])
+    second = await house.register("张三 ", 7, campus="C2", contacts=phones[1])
     assert second.outcome is MatchOutcome.LINKED
     assert second.patient.id == first.patient.id
     assert {n.campus for n in second.patient.local_numbers} == {"C1", "C2"}
-    await house.audit()
-
-
-async def test_c10_two_cashiers_one_bill(house: House) -> None:
-    """两个窗口同收一笔：一张结算单，后者被告知何人何时。"""
-    patient = (await house.register("周建民", 1)).patient
-    visit = await house.arrive(patient.id)
-    await house.quiet()
-    account = await house.account(visit.encounter)
-    charges = tuple(line.id for line in account.lines if line.state is LineState.PENDING)
-
-    async def open_one() -> object:
-        with house.acting("cashier"):
-            return await house.client(Billing).open_bill(
-                OpenBill(id=BillId(new_id()), encounter=visit.encounter, campus=C1, charges=charges)
-            )
-
-    outcomes = await asyncio.gather(open_one(), open_one(), return_exceptions=True)
-    [refused] = [o for o in outcomes if isinstance(o, BaseException)]
-    assert type(refused).__name__ == "ChargeTaken"
+    assert second.patient.contacts == (*phones[0], *phones[1])
+    assert second.patient.name == "张三"  # nothing is overwritten
     await house.audit()
 
 
 async def test_a08_merge_and_unmerge(house: House) -> None:
-    """合并期间结果归并查看，拆分后各归各；过敏两边都在，来源不失。"""
+    """合并期间结果归并查看，拆分后各归各；过敏两边都在；往来账分文不变，号码不失。"""
     first = (await house.register("张三", 7)).patient
     second = (await house.register("张叁", 9, identifiers=())).patient
+    patients, laboratory = house.client(Patients), house.client(Lab)
+    allergy = RecordAllergy(id=AllergyId(new_id()), patient=second.id, substance="青霉素")
+    with house.acting("doctor"):
+        await patients.record_allergy(allergy)
+    await house.arrive(first.id)  # his own visit, its fee unpaid
     visit = await house.arrive(second.id)
-    await house.call_and_serve()
+    for _ in range(2):
+        await house.call_and_serve()
+    group = await house.sign(visit, (lab(POTASSIUM),))
+    await house.quiet()
+    await house.pay_all(visit.encounter)
+    tube = await drawn(house, group)
+    before = await owed(house, (first.id, second.id))
+
     with house.acting("steward"):
-        await house.client(Patients).merge(second.id, first.id, "同一人")
+        await patients.merge(second.id, first.id, "同一人")
+    report = await measured(house, tube, "4.2")  # the analyser knows the other number
     with house.acting("doctor"):
-        both = await house.client(Patients).person_of(first.id)
+        both = await patients.person_of(first.id)
     assert set(both) == {first.id, second.id}
-    await house.sign(visit, (lab(HBA1C),))
     with house.acting("doctor"):
-        merged = await house.client(Orders).for_patient(both)
-    assert [g.patient for g in merged] == [second.id]
+        assert [line.id for line in await laboratory.reports_of(both)] == [report.id]
+    with house.acting("doctor"):
+        leading = await patients.get(first.id)
+    assert [a.patient for a in leading.allergies] == [second.id]
+
     with house.acting("steward"):
-        await house.client(Patients).unmerge(second.id, "不是同一人")
+        await patients.unmerge(second.id, "不是同一人")
+    await house.quiet()
+    for alone, reports, numbers in (
+        (first, [], first.local_numbers),
+        (second, [report.id], second.local_numbers),
+    ):
+        with house.acting("doctor"):
+            assert await patients.person_of(alone.id) == (alone.id,)
+        with house.acting("doctor"):
+            found = await laboratory.reports_of((alone.id,))
+        assert [line.id for line in found] == reports
+        with house.acting("doctor"):
+            assert (await patients.get(alone.id)).local_numbers == numbers
     with house.acting("doctor"):
-        assert await house.client(Patients).person_of(first.id) == (first.id,)
+        kept = await patients.get(second.id)
+    assert [(a.id, a.source) for a in kept.allergies] == [(allergy.id, allergy.source)]
+    assert await owed(house, (first.id, second.id)) == before
+    await house.audit()
+
+
+async def owed(house: House, people: tuple[PatientId, ...]) -> list[list[tuple[str, int]]]:
+    """Every charge of these people: what it is at and what it costs."""
+    found = []
+    for patient in people:
+        with house.acting("cashier"):
+            accounts = await house.client(Billing).accounts_of(patient)
+        found.append([(x.state.value, x.amount.fen) for a in accounts for x in a.lines])
+    return found
+
+
+async def test_c03_duplicate_notification(house: House) -> None:
+    """渠道通知“已付”五次、乱序、一次早于我们自己的应答：一笔款、一张票、一个发药任务。"""
+    visit = await house.arrive((await house.register("周建民", 1)).patient.id)
+    await house.call_and_serve()
+    await house.sign(visit, (drug(AMLODIPINE, 2),))
+    await house.quiet()
+    told: list[ChannelRequest] = []
+
+    async def tell(request: ChannelRequest) -> None:
+        told.append(request)
+        with house.acting("integration-engineer"):
+            await house.client(Billing).notice(
+                ChannelNotice(
+                    serial=request.serial, outcome=ChannelOutcome.PAID, amount=request.amount
+                )
+            )
+
+    house.channel.before_answer = tell
+    bill = await house.pay_all(visit.encounter, MoneyChannel.PHONE)
+    house.channel.before_answer = None
+    await asyncio.gather(*(tell(told[0]) for _ in range(4)))
+    await house.quiet()
+    with house.acting("cashier"):
+        sheet = await house.client(Billing).bill(bill)
+    with house.acting("cashier"):
+        receipts = await house.client(Billing).receipts(bill)
+    with house.acting("pharmacist"):
+        tasks = await house.client(Pharmacy).queue(C1)
+    phone = [leg for leg in sheet.legs if leg.channel is MoneyChannel.PHONE]
+    assert [leg.state for leg in phone] == [LegState.PAID]
+    assert (len(receipts), len(tasks)) == (1, 1)
+    assert house.channel.kept_fen == sheet.bill.self_pay.fen
+    await house.audit()
+
+
+async def test_c08_mixed_payment(house: House) -> None:
+    """个人账户、扫码、现金三路同付，现金取整为一行；全退时各回各路，各行之和相符。"""
+    visit = await house.arrive((await house.register("周建民", 1)).patient.id)
+    await house.quiet()
+    await house.pay_all(visit.encounter)  # the registration fee, at another window
+    await house.call_and_serve()
+    await house.sign(visit, (lab(HBA1C), exam(ECHO), drug(SIMVASTATIN, 3, "20")))
+    await house.quiet()
+    account = await house.account(visit.encounter)
+    lines = [line for line in account.lines if line.state is LineState.PENDING]
+    charges = tuple(line.id for line in lines)
+    bill, billing = BillId(new_id()), house.client(Billing)
+    with house.acting("cashier"):
+        opened = await billing.open_bill(
+            OpenBill(id=bill, encounter=visit.encounter, campus=C1, charges=charges)
+        )
+    cash = 33
+    share = (opened.self_pay.fen - cash) // 2
+    for channel, fen in (
+        (MoneyChannel.ACCOUNT, share),
+        (MoneyChannel.PHONE, opened.self_pay.fen - cash - share),
+        (MoneyChannel.CASH, None),
+    ):
+        with house.acting("cashier"):
+            await billing.pay(
+                Pay(
+                    id=LegId(new_id()),
+                    bill=bill,
+                    channel=channel,
+                    amount=None if fen is None else Money(fen=fen),
+                )
+            )
+        await house.quiet()
+    with house.acting("cashier"):
+        settled = (await billing.bill(bill)).bill
+    assert settled.state is BillState.SETTLED
+    assert settled.rounding.fen == -3
+    await house.audit()  # M1
+
+    with house.acting("cashier"):
+        await billing.refund(
+            AskRefund(
+                id=RefundId(new_id()),
+                bill=bill,
+                parts=tuple(RefundPart(charge=x.id, units=x.units) for x in lines),
+                reason="全退",
+            )
+        )
+    await house.quiet()
+    with house.acting("cashier"):
+        legs = (await billing.bill(bill)).legs
+    by_channel: dict[MoneyChannel, int] = {}
+    for leg in legs:
+        by_channel[leg.channel] = by_channel.get(leg.channel, 0) + leg.amount.fen
+    assert set(by_channel.values()) == {0}  # each to its own channel, nothing kept
+    assert house.channel.kept_fen == 0
+    await house.audit()
+
+
+async def reported(house: House, number: int, value: str) -> tuple[Appointment, Report]:
+    """One patient's potassium, from the doctor's signature to the verified report."""
+    visit = await house.arrive((await house.register(f"患者{number}", number)).patient.id)
+    await house.call_and_serve()
+    group = await house.sign(visit, (lab(POTASSIUM),))
+    await house.quiet()
+    await house.pay_all(visit.encounter)
+    return visit, await measured(house, await drawn(house, group), value)
+
+
+async def drawn(house: House, group: OrderGroup) -> Specimen:
+    """The tube is drawn and has come to the laboratory."""
+    laboratory, lines = house.client(Lab), tuple(line.id for line in group.lines)
+    with house.acting("lab-technician"):
+        tube = await laboratory.collect(Collect(id=SpecimenId(new_id()), requests=lines))
+    with house.acting("lab-technician"):
+        return await laboratory.receive(tube.barcode)
+
+
+async def measured(house: House, tube: Specimen, value: str) -> Report:
+    """The potassium of this tube is measured and verified."""
+    laboratory, results = house.client(Lab), (NewResult(item=POTASSIUM, value=value),)
+    with house.acting("lab-technician"):
+        await laboratory.enter(EnterResults(specimen=tube.id, results=results))
+    with house.acting("lab-technician"):
+        report = await laboratory.verify(tube.id, ReportId(new_id()))
+    await house.quiet()
+    return report
+
+
+async def test_e01_result_for_the_wrong_tube(house: House) -> None:
+    """两管标签互换、医生已看：两份撤回各出新版，看过的人被告知，病历与时间线只见新版。"""
+    visits, reports = zip(
+        *[await reported(house, n, value) for n, value in ((1, "7.1"), (2, "4.2"))], strict=True
+    )
+    laboratory, doctor = house.client(Lab), house.client(Patients)
+    with house.acting("doctor"):
+        await laboratory.report(reports[0].id)
+    with house.acting("lab-technician"):
+        fresh = await laboratory.swap(
+            SwapTubes(
+                first=reports[0].id,
+                second=reports[1].id,
+                new_first=ReportId(new_id()),
+                new_second=ReportId(new_id()),
+                words="标签互换",
+            )
+        )
+    await house.quiet()
+    assert [r.results[0].value for r in fresh] == ["4.2", "7.1"]
+    for visit, old, new in zip(visits, reports, fresh, strict=True):
+        with house.acting("doctor", number=1):
+            current = await laboratory.reports_of((visit.patient,))
+        assert [line.id for line in current] == [new.id]
+        with house.acting("doctor", number=1):
+            kept = await laboratory.report(old.id)
+        assert (kept.state, kept.replaced_by) == (ReportState.WITHDRAWN, new.id)
+        with house.acting("doctor"):
+            chart = await doctor.timeline((visit.patient,))
+        shown = [entry.reference for entry in chart if entry.kind is TimelineKind.REPORT]
+        assert old.id not in shown
+    with house.acting("doctor"):
+        told = await laboratory.withdrawals_for_me()
+    assert [t.report for t in told] == [reports[0].id]
+    await house.audit()
+
+
+async def test_e02_critical_value(house: House) -> None:
+    """血钾 7.1：危急值在案；检验插件停 15 分钟，恢复后即升级；确认有人有时，不再升级。"""
+    visit, _ = await reported(house, 1, "7.1")
+    laboratory = house.client(Lab)
+    with house.acting("doctor"):
+        [raised] = await laboratory.critical_values(C1)
+    assert (raised.value, raised.patient, raised.level) == ("7.1", visit.patient, 0)
+
+    await house.runtime.unplug("lab")
+    await house.later(minutes=15)
+    await house.runtime.plug(house.boards["lab"])
+    await house.later(minutes=1)
+    with house.acting("doctor"):
+        [late] = await laboratory.critical_values(C1)
+    assert (late.id, late.level) == (raised.id, 1)
+
+    with house.acting("doctor"):
+        await laboratory.acknowledge(raised.id, "已通知患者返院，急查心电图")
+    done_at = house.clock.now()
+    await house.later(minutes=30)
+    with house.acting("doctor"):
+        assert await laboratory.critical_values(C1) == ()
+    with house.acting("doctor"):
+        [kept] = await laboratory.critical_values(C1, False)
+    assert (kept.level, kept.acknowledged_at) == (1, done_at)
+    assert kept.acknowledged_by == house.actor("doctor").id
     await house.audit()
