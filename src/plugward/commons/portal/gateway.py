@@ -11,6 +11,10 @@ from collections.abc import MutableMapping
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
+from plugward.commons.hub.fhir import BASE as FHIR
+from plugward.commons.hub.fhir import Asked, FhirServer
 from plugward.commons.identity.contract import SignedIn
 from plugward.kernel.access import AccessScope
 from plugward.kernel.envelope import acting_as
@@ -18,7 +22,7 @@ from plugward.kernel.refusals import Fault, Refusal, Unavailable
 from plugward.kernel.runtime import Runtime
 from plugward.kit.ids import new_id
 
-from . import assets
+from . import assets, fhir_door
 from .answers import MACHINE_PATHS, Answers
 from .contract import Portal
 from .door import Doors, Visit
@@ -63,6 +67,7 @@ class Gateway:
             {"zh-CN": settings["hospital_name"], "en": settings["hospital_name_en"]},
         )
         self._interfaces = Interfaces(runtime)
+        self._fhir = FhirServer(runtime)
         self._own_account = OwnAccount(runtime, self.doors, self.framer)
         self._portal: Portal = runtime.client(Portal, caller="portal")
 
@@ -112,16 +117,25 @@ class Gateway:
         try:
             return await within(REQUEST_S, run, board="portal")
         except HttpError as error:
+            if fhir_door.is_fhir(request):
+                return fhir_door.denied(error)
             return self._answers.error(self.table, request, visit, error)
-        except Refusal as refusal:
-            return self._answers.refusal(self.table, request, visit, refusal)
-        except (Unavailable, Fault) as problem:
-            return self._answers.problem(self.table, request, visit, problem)
+        except (Refusal, Unavailable, Fault) as problem:
+            if fhir_door.is_fhir(request):
+                return fhir_door.response(FhirServer.failed(problem))
+            return self._problem(request, visit, problem)
+
+    def _problem(
+        self, request: Request, visit: Visit, problem: Refusal | Unavailable | Fault
+    ) -> Response:
+        if isinstance(problem, Refusal):
+            return self._answers.refusal(self.table, request, visit, problem)
+        return self._answers.problem(self.table, request, visit, problem)
 
     async def _let_in(self, request: Request, visit: Visit) -> Response:
         """What every request must pass, in this order."""
         self._guard.check_host(request)
-        if request.method not in METHODS:
+        if request.method not in METHODS and not fhir_door.is_update(request):
             raise HttpError(405, "method")
         self._guard.check_origin(request)
         if request.path.startswith("/static/"):
@@ -131,7 +145,8 @@ class Gateway:
         client = self._paced(request, visit)
         self._pace.enter(client)
         try:
-            return await self._routed(request, visit)
+            answer = self._spoken if fhir_door.is_fhir(request) else self._routed
+            return await answer(request, visit)
         finally:
             self._pace.leave(client)
 
@@ -201,6 +216,30 @@ class Gateway:
         with acting_as(actor, campus=campus, request=_act_of(request, {})):
             async with AccessScope(self._runtime.audit.append):
                 return await self._interfaces.call(self.table, request)
+
+    async def _spoken(self, request: Request, visit: Visit) -> Response:
+        """FHIR: the same door as for operations, another language behind it."""
+        request.route = "fhir"
+        if visit.locked is not None:
+            raise visit.locked
+        path = request.path.removeprefix(FHIR)
+        base = fhir_door.base_of(request, https=self.doors.https)
+        asked = Asked(request.method, path, request.query, request.headers, base)
+        if path == "/metadata" and (visit.signed is not None or is_loopback(request)):
+            return fhir_door.response(await self._fhir.answer(asked))
+        if visit.signed is None:
+            raise HttpError(401, "sign-in-needed")
+        if request.method in UNSAFE:
+            if visit.from_cookie:
+                check_csrf(request, visit.reference, None)
+            asked = msgspec.structs.replace(asked, body=await request.body())
+        actor = self.doors.actor(request, visit.signed, visit)
+        campus = request.headers.get("x-campus", visit.signed.campus)
+        if not actor.sees(campus):
+            raise HttpError(403, "campus")
+        with acting_as(actor, campus=campus, request=_act_of(request, {})):
+            async with AccessScope(self._runtime.audit.append):
+                return fhir_door.response(await self._fhir.answer(asked))
 
     async def _draft_key(self, request: Request, visit: Visit) -> Response:
         """The key that seals this person's drafts on the device: only to an open session."""
