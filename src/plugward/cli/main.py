@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from plugward.cli.hub import hub
+
 app = typer.Typer(
     name="plugward",
     help="Plugward 插板式智慧医院: run, watch and extend a hospital of boards.",
@@ -17,6 +19,7 @@ demo = typer.Typer(help="The demo hospital 演示医院.", no_args_is_help=True)
 events = typer.Typer(help="Parked events 滞留事件: list, replay, skip.", no_args_is_help=True)
 app.add_typer(demo, name="demo")
 app.add_typer(events, name="events")
+app.add_typer(hub, name="hub")
 
 Data = Annotated[Path, typer.Option("--data", help="The hospital's data folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]

@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from .hl7 import (
     refuse_unread,
 )
 from .lanes import Lanes
-from .ledger import Answered, Arrival, Kept, Lane, LedgerFailed, LocalLedger, Outcome
+from .ledger import Answered, Arrival, Kept, Lane, LedgerFailed, LocalLedger, Outcome, Parcel
 from .ledger_tables import State
 from .mllp import Peer
 
@@ -38,9 +39,19 @@ REPLY_S_MAX = 8.0
 class Plan(NamedTuple):
     """What is to become of a message."""
 
-    lanes: Sequence[Lane] = ()
+    lanes: Sequence[Lane | Parcel] = ()
     waits_for: str = ""
     """The destination whose outcome is the answer; none: the answer follows the ledger alone."""
+    delivered: frozenset[str] = frozenset()
+    """The destinations that have to have it before the sender is told AA."""
+
+    @property
+    def destinations(self) -> set[str]:
+        """Where it goes."""
+        return {
+            one.lane.destination if isinstance(one, Parcel) else one.destination
+            for one in self.lanes
+        }
 
 
 class NotGranted(Hl7Error):
@@ -54,6 +65,12 @@ class NotNow(Hl7Error):
 Decide = Callable[[Message, Peer], Plan]
 """Where a message goes; refuses by ``Hl7Error``. Does not wait for anything."""
 Denied = Callable[[Peer, NotGranted, str], Awaitable[None]]
+Watch = Callable[[str, str, int, float, str], None]
+"""Told of every message: sender, kind, size, seconds, and why it was not accepted."""
+
+
+def _unwatched(sender: str, kind: str, size: int, seconds: float, error: str) -> None:
+    del sender, kind, size, seconds, error
 
 
 async def _unnoticed(peer: Peer, denied: NotGranted, kind: str) -> None:
@@ -73,6 +90,7 @@ class Intake:
         denied: Denied = _unnoticed,
         charset: str | None = None,
         reply_s_max: float = REPLY_S_MAX,
+        watch: Watch = _unwatched,
     ) -> None:
         self._ledger = ledger
         self._lanes = lanes
@@ -81,22 +99,34 @@ class Intake:
         self._denied = denied
         self._charset = charset
         self._reply_s_max = reply_s_max
+        self._watch = watch
 
     async def handle(self, raw: bytes, peer: Peer) -> bytes:
         """One message, one answer."""
         id_ = new_id()
+        began = perf_counter()
         try:
             message = parse(raw, charset=self._charset)
         except Hl7Error as error:
+            self._watch("", "", len(raw), perf_counter() - began, str(error))
             return await self._unread(raw, peer, error, id_)
+        problem = ""
         try:
             message.check()
             plan = self._decide(message, peer)
         except NotNow as error:
+            problem = str(error)
             return await self._refused(message, peer, error, id_, code=Acknowledgement.ERROR)
         except Hl7Error as error:
+            problem = str(error)
             return await self._refused(message, peer, error, id_)
-        return await self._accept(message, peer, plan, id_)
+        else:
+            answer = await self._accept(message, peer, plan, id_)
+            problem = _problem_of(answer)
+            return answer
+        finally:
+            seconds = perf_counter() - began
+            self._watch(sender_of(message), kind_of(message), len(raw), seconds, problem)
 
     def refuse_frame(self, head: bytes, reason: str, peer: Peer) -> bytes:
         """The answer to bytes that are no frame."""
@@ -115,7 +145,8 @@ class Intake:
             peer=f"{peer.listener} {peer.address}",
         )
         accepted = self._acknowledge(message, Acknowledgement.ACCEPTED, id_)
-        first = Answered() if plan.waits_for else Answered(accepted, Acknowledgement.ACCEPTED)
+        waits = bool(plan.waits_for or plan.delivered)
+        first = Answered() if waits else Answered(accepted, Acknowledgement.ACCEPTED)
         # Asked for before it is written: its outcome may be there as soon as it is.
         expected = self._lanes.expect(id_, plan.waits_for) if plan.waits_for else None
         try:
@@ -123,6 +154,9 @@ class Intake:
             if kept.is_new and expected is not None:
                 self._nudge(plan)
                 return await self._applied(message, expected, kept, accepted)
+            if plan.delivered and not kept.is_clash and kept.code in ("", Acknowledgement.ERROR):
+                self._nudge(plan)
+                return await self._delivered(message, plan, kept, accepted)
         except LedgerFailed as failure:
             error = Hl7Error(
                 str(failure), code=ErrorCode.INTERNAL, shown="平台暂时无法存储，请重发"
@@ -139,16 +173,51 @@ class Intake:
         return accepted
 
     def _nudge(self, plan: Plan) -> None:
-        for lane in plan.lanes:
-            self._lanes.nudge(lane.destination)
+        for destination in plan.destinations:
+            self._lanes.nudge(destination)
+
+    async def _delivered(self, message: Message, plan: Plan, kept: Kept, accepted: bytes) -> bytes:
+        """Reply after delivery: AA when all have it, AR when one refused, AE when it takes longer.
+
+        AE is honest: it is kept and will be delivered, but the sender asked to know. Its repeat
+        is not delivered twice; it is told how things stand then.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._reply_s_max
+        while True:
+            waiting = [self._lanes.expect(kept.id, one) for one in plan.delivered]
+            found = [
+                one for one in await self._ledger.outcomes(kept.seq) if one[0] in plan.delivered
+            ]
+            is_open = [one for one in found if one[1] is State.PENDING]
+            has_failed = any(reason for _, _, reason in is_open)
+            if not is_open or has_failed or loop.time() >= until:
+                break
+            await asyncio.wait(
+                waiting, timeout=until - loop.time(), return_when=asyncio.FIRST_COMPLETED
+            )
+        for one in waiting:
+            one.cancel()
+        dead = [f"{to}: {reason}" for to, state, reason in found if state is State.DEAD]
+        answer, code = accepted, Acknowledgement.ACCEPTED
+        if dead or is_open:
+            shown = "对方拒收" if dead else "已存储，尚未送达，平台将继续投递"
+            error = Hl7Error(
+                "; ".join(dead) or "not delivered yet", code=ErrorCode.INTERNAL, shown=shown
+            )
+            code = Acknowledgement.REJECTED if dead else Acknowledgement.ERROR
+            answer = self._acknowledge(message, code, kept.id, error)
+        await self._ledger.answered(kept.seq, answer, code)
+        return answer
 
     async def _repeated(self, message: Message, plan: Plan, kept: Kept, accepted: bytes) -> bytes:
         """Finished: the first answer. AE: the sender was asked to come again. Else: wait too."""
-        if kept.answer is not None and kept.code != Acknowledgement.ERROR:
+        if kept.answer is not None and (kept.code != Acknowledgement.ERROR or not plan.waits_for):
             return kept.answer
         expected = self._lanes.expect(kept.id, plan.waits_for)
-        for lane in plan.lanes:
-            if await self._ledger.replay(kept.seq, lane):
+        for one in plan.lanes:
+            lane = one.lane if isinstance(one, Parcel) else one
+            if lane.destination == plan.waits_for and await self._ledger.replay(kept.seq, lane):
                 self._lanes.nudge(lane.destination)
         if kept.answer is None:
             answer, _ = await self._ledger.first_answer(kept.seq)
@@ -226,6 +295,13 @@ def sender_of(message: Message) -> str:
 def kind_of(message: Message) -> str:
     """Message type and trigger event, ``ADT^A28``."""
     return f"{message['MSH-9.1']}^{message['MSH-9.2']}"
+
+
+def _problem_of(answer: bytes) -> str:
+    """Why an answer is not AA, or nothing. Read from the bytes: every message passes here."""
+    at = answer.find(b"\rMSA") + 5
+    code = answer[at : at + 2]
+    return "" if code in (b"AA", b"CA") else code.decode("ascii", "replace")
 
 
 def _clash() -> Hl7Error:

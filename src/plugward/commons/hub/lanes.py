@@ -6,10 +6,11 @@ or fails too often, is given up *visibly*: it stands among the dead letters unti
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from uuid import UUID
 
 from plugward.kit.time import Clock, Instant
@@ -20,11 +21,28 @@ from .ledger_tables import State
 _log = logging.getLogger("plugward.hub.lanes")
 
 Deliver = Callable[[Delivery], Awaitable[Outcome]]
+Watch = Callable[[Delivery, Outcome, float], None]
+"""Told of every attempt: what, how it ended, and how many seconds it took."""
+
+
+def _unwatched(delivery: Delivery, outcome: Outcome, seconds: float) -> None:
+    del delivery, outcome, seconds
+
 
 DONE = Outcome(State.DONE)
 _SETTLE_EVERY_S = 0.1
 _AFTER_LEDGER_FAILURE_S = 1.0
 _IDLE_S = 3600.0
+
+
+class Kind(StrEnum):
+    """Of a failure. Each has its own patience, counted for itself."""
+
+    CONNECT = "connect"  # nobody there: it cannot have arrived
+    NO_ANSWER = "no-answer"  # it may have arrived
+    ERROR = "error"  # AE, HTTP 5xx, a SOAP fault of the server: there, and says no for now
+    BUSY = "busy"  # HTTP 429, 503: told to come later
+    UNREADABLE = "unreadable"  # what came back is no answer to this
 
 
 @dataclass(frozen=True)
@@ -39,23 +57,48 @@ class Retry:
 
     def after(self, attempts: int) -> timedelta:
         """The pause after this many failures."""
-        return timedelta(seconds=min(self.first_s * self.factor**attempts, self.longest_s))
+        # 2.0 ** 1024 is an error, and an outage of a week comes near it.
+        return timedelta(
+            seconds=min(self.first_s * self.factor ** min(attempts, 64), self.longest_s)
+        )
+
+
+ERRORS_BEFORE_DEAD = 10
+POLICY: Mapping[str, Retry] = {
+    Kind.CONNECT: Retry(longest_s=60.0),
+    Kind.NO_ANSWER: Retry(),
+    Kind.ERROR: Retry(attempts_max=ERRORS_BEFORE_DEAD),
+    Kind.BUSY: Retry(first_s=5.0),
+    Kind.UNREADABLE: Retry(attempts_max=ERRORS_BEFORE_DEAD),
+}
+"""A receiver that is away is waited for; one that is there and says no, not for ever."""
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Somewhere messages go, and how."""
+    """Somewhere messages go, and how. ``retry`` is one patience for all, or one for each kind."""
 
     name: str
     deliver: Deliver
-    retry: Retry = Retry()
+    retry: Retry | Mapping[str, Retry] = Retry()
     parallel: int = 1
     lanes_per_run: int = 32
-    per_lane: int = 32
+    per_lane: int = 64
+
+    def patience(self, kind: str) -> Retry:
+        """How this kind of failure is met."""
+        if isinstance(self.retry, Retry):
+            return self.retry
+        return self.retry.get(kind) or POLICY.get(kind) or Retry()
 
 
 class Failed(Exception):
-    """An attempt failed; the same message will be tried again."""
+    """An attempt failed; the same message will be tried again. ``after_s``: not before that."""
+
+    def __init__(self, reason: str, kind: str = Kind.CONNECT, after_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.after_s = after_s
 
 
 class Lanes:
@@ -66,10 +109,16 @@ class Lanes:
         self._clock = clock
         self._workers: dict[str, _Worker] = {}
         self._expected: dict[tuple[UUID, str], asyncio.Future[Outcome]] = {}
+        self.watch: Watch = _unwatched
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The destinations that are served."""
+        return tuple(self._workers)
 
     def add(self, destination: Destination) -> None:
         """Serve a destination from now on, beginning with whatever waits for it."""
-        worker = _Worker(destination, self._ledger, self._clock, self._tell)
+        worker = _Worker(destination, self._ledger, self._clock, self)
         self._workers[destination.name] = worker
         worker.start()
 
@@ -98,7 +147,10 @@ class Lanes:
             future.add_done_callback(lambda _: self._expected.pop(place, None))
         return self._expected[place]
 
-    def _tell(self, delivery: Delivery, outcome: Outcome) -> None:
+    def tell(self, delivery: Delivery, outcome: Outcome) -> None:
+        """An outcome is durable: whoever waits for it, and lanes it opened, are told."""
+        for parcel in outcome.parcels:
+            self.nudge(parcel.lane.destination)
         waiting = self._expected.get((delivery.message, delivery.destination))
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)
@@ -110,13 +162,13 @@ class _Worker:
         destination: Destination,
         ledger: LocalLedger,
         clock: Clock,
-        tell: Callable[[Delivery, Outcome], None],
+        lanes: Lanes,
     ) -> None:
         self.destination = destination
         self.look = asyncio.Event()
         self._ledger = ledger
         self._clock = clock
-        self._tell = tell
+        self._lanes = lanes
         self._busy: set[str] = set()
         self._runs: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
@@ -205,7 +257,9 @@ class _Worker:
         for delivery in run:
             if delivery.key in held or self._is_stopping:
                 continue
+            began = loop.time()
             outcome = await self._attempt(delivery)
+            self._lanes.watch(delivery, outcome, loop.time() - began)
             if outcome.state is State.PENDING:
                 held.add(delivery.key)
             settled.append((delivery, outcome))
@@ -225,19 +279,21 @@ class _Worker:
         if failure is None:
             return attempt.result()
         if isinstance(failure, Failed):
-            return self._again(delivery, str(failure))
+            return self._again(delivery, failure)
         kind = type(failure).__name__
         _log.error(
             "fault in the delivery of %s to %s: %s", delivery.kind, delivery.destination, kind
         )
         return Outcome(State.DEAD, f"fault: {kind}")
 
-    def _again(self, delivery: Delivery, reason: str) -> Outcome:
-        retry = self.destination.retry
-        if retry.attempts_max and delivery.attempts + 1 >= retry.attempts_max:
-            return Outcome(State.DEAD, f"given up after {delivery.attempts + 1} attempts: {reason}")
-        at: Instant = self._clock.now() + retry.after(delivery.attempts)
-        return Outcome(State.PENDING, reason, retry_at=at)
+    def _again(self, delivery: Delivery, failed: Failed) -> Outcome:
+        retry = self.destination.patience(failed.kind)
+        before = delivery.attempts if delivery.fault in (failed.kind, "") else 0
+        if retry.attempts_max and before + 1 >= retry.attempts_max:
+            return Outcome(State.DEAD, f"given up after {before + 1} attempts: {failed}")
+        pause = max(retry.after(before), timedelta(seconds=failed.after_s))
+        at: Instant = self._clock.now() + pause
+        return Outcome(State.PENDING, str(failed), retry_at=at, fault=failed.kind)
 
     async def _settle(self, settled: list[tuple[Delivery, Outcome]]) -> None:
         if not settled:
@@ -250,4 +306,4 @@ class _Worker:
             await asyncio.sleep(_AFTER_LEDGER_FAILURE_S)
             return
         for delivery, outcome in settled:
-            self._tell(delivery, outcome)
+            self._lanes.tell(delivery, outcome)

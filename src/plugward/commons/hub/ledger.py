@@ -9,6 +9,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -85,6 +86,15 @@ class Lane(NamedTuple):
     key: str
 
 
+class Parcel(NamedTuple):
+    """What goes out on a lane: the message as it came in, or what a route made of it."""
+
+    lane: Lane
+    body: bytes | None = None
+    route: str = ""
+    """The route and its version that made it."""
+
+
 class Answered(NamedTuple):
     """What a message is answered from the start, with its MSA-1."""
 
@@ -108,6 +118,11 @@ class Delivery(msgspec.Struct, frozen=True):
     body: bytes
     attempts: int
     at: Instant
+    part: int = 0
+    """Which of the parcels of one message on this lane it is."""
+    fault: str = ""
+    """The kind of failure that ``attempts`` counts."""
+    route: str = ""
 
     @property
     def lane(self) -> Lane:
@@ -125,6 +140,10 @@ class Outcome(msgspec.Struct, frozen=True):
     """What the message's sender is to be told, with its MSA-1 in ``code``."""
     code: str = ""
     retry_at: Instant | None = None
+    fault: str = ""
+    """The kind of failure, by which patience is counted."""
+    parcels: tuple[Parcel, ...] = ()
+    """What has to go out because of this, queued in the same commit."""
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -152,14 +171,18 @@ class LocalLedger:
         self._thread: threading.Thread | None = None
         self._reader: sqlite3.Connection | None = None
         self._reading = ThreadPoolExecutor(1, "hub-ledger-read")
+        self._moved: list[tuple[str, int]] = []
+        self.pending: Counter[str] = Counter()
+        """How many deliveries wait, by destination, as of the last commit."""
 
     async def start(self) -> None:
         """Open the file, making it if it is not there."""
         self._loop = asyncio.get_running_loop()
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         writer = sql.connect(self._path)
-        writer.executescript(sql.SCHEMA)
+        sql.prepare(writer)
         self._reader = sql.connect(self._path)
+        self.pending.update(dict(writer.execute(sql.BACKLOG, (State.PENDING,)).fetchall()))
         self._thread = threading.Thread(
             target=self._write_groups, args=(writer,), name="hub-ledger-write", daemon=True
         )
@@ -176,7 +199,10 @@ class LocalLedger:
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────
     def append(
-        self, arrival: Arrival, lanes: Sequence[Lane] = (), answered: Answered = UNANSWERED
+        self,
+        arrival: Arrival,
+        lanes: Sequence[Lane | Parcel] = (),
+        answered: Answered = UNANSWERED,
     ) -> Awaitable[Kept]:
         """Make a message durable, with its lanes. Queued before it returns: order is kept.
 
@@ -184,6 +210,7 @@ class LocalLedger:
         used again for other content is a clash, unless what it was used for had been refused.
         """
         since = micros(arrival.at - DUPLICATE_WINDOW)
+        parcels = [one if isinstance(one, Parcel) else Parcel(one) for one in lanes]
         digest = arrival.digest
 
         def write(connection: sqlite3.Connection) -> Kept:
@@ -195,8 +222,8 @@ class LocalLedger:
                 return Kept(seq, UUID(bytes=message), False, known != digest, first, said)
             seq = connection.execute(sql.ADD, (*_row(arrival, digest), *answered)).lastrowid
             assert seq is not None
-            for lane in lanes:
-                _enqueue(connection, lane, seq, arrival.at)
+            _enqueue(connection, parcels, seq, micros(arrival.at))
+            self._moved += [(one.lane.destination, 1) for one in parcels]
             return Kept(seq, arrival.id)
 
         return self._submit(write)
@@ -209,6 +236,9 @@ class LocalLedger:
         def write(connection: sqlite3.Connection) -> None:
             for delivery, outcome in settled:
                 _settle(connection, delivery, outcome, now)
+                if outcome.state is not State.PENDING:
+                    self._moved.append((delivery.destination, -1))
+                self._moved += [(one.lane.destination, 1) for one in outcome.parcels]
 
         return self._submit(write)
 
@@ -235,10 +265,11 @@ class LocalLedger:
         now = self._now()
 
         def write(connection: sqlite3.Connection) -> bool:
-            revived = connection.execute(sql.REVIVE, (*lane, seq)).rowcount == 1
+            revived = connection.execute(sql.REVIVE, (*lane, seq)).rowcount
             if revived:
                 connection.execute(sql.OPEN_LANE, (*lane, micros(now)))
-            return revived
+                self._moved.append((lane.destination, revived))
+            return revived > 0
 
         return self._submit(write)
 
@@ -257,13 +288,15 @@ class LocalLedger:
         def read(connection: sqlite3.Connection) -> list[Delivery]:
             found: list[Delivery] = []
             taken = 0
-            for key, attempts in connection.execute(sql.DUE, (destination, now, lanes + len(busy))):
+            due = connection.execute(sql.DUE, (destination, now, lanes + len(busy)))
+            for key, attempts, fault in due:
                 if key in busy or taken == lanes:
                     continue
                 taken += 1
-                rows = connection.execute(sql.PENDING, (destination, key, per_lane)).fetchall()
-                found += [_delivery(Lane(destination, key), attempts, row) for row in rows[:1]]
-                found += [_delivery(Lane(destination, key), 0, row) for row in rows[1:]]
+                lane = Lane(destination, key)
+                for row in connection.execute(sql.PENDING, (*lane, per_lane)):
+                    found.append(_delivery(lane, attempts, fault, row))
+                    attempts, fault = 0, ""  # noqa: PLW2901 - they are the first one's
             return found
 
         return await self._read(read)
@@ -288,6 +321,16 @@ class LocalLedger:
         """What a message was answered, and that answer's MSA-1."""
         found = await self._read(lambda c: c.execute(sql.ANSWERED, (seq,)).fetchone())
         return (None, "") if found is None else (found[0], found[1])
+
+    async def outcomes(self, seq: int) -> list[tuple[str, State, str]]:
+        """What became of a message: for each delivery where to, how it stands, and why."""
+        rows = await self._read(lambda c: c.execute(sql.OUTCOMES, (seq,)).fetchall())
+        return [(str(to), State(state), str(reason)) for to, state, reason in rows]
+
+    async def oldest(self) -> dict[str, Instant]:
+        """Since when the oldest delivery waits, by destination."""
+        rows = await self._read(lambda c: c.execute(sql.OLDEST).fetchall())
+        return {str(name): instant(at) for name, at in rows}
 
     async def waiting(self, limit: int = 100) -> list[Letter]:
         """Deliveries not yet made, the oldest first."""
@@ -339,11 +382,38 @@ class LocalLedger:
                     group.append(self._waiting.get_nowait())
             is_open = None not in group
             work = [item for item in group if item is not None]
-            results = _run_group(connection, [operation for operation, _ in work])
+            results = self._run_group(connection, [operation for operation, _ in work])
             answers = [(done, result) for (_, done), result in zip(work, results, strict=True)]
             with suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 self._loop.call_soon_threadsafe(self._answer, answers)
         connection.close()
+
+    def _run_group(self, connection: sqlite3.Connection, operations: list[Operation]) -> list[Any]:
+        """All in one transaction; when one fails, each in its own, so that it fails alone."""
+        if not operations:
+            return []
+        try:
+            return self._transaction(connection, operations)
+        except WRITE_FAILURES as failure:
+            if len(operations) == 1:
+                return [LedgerFailed(str(failure))]
+        return [self._run_group(connection, [one])[0] for one in operations]
+
+    def _transaction(
+        self, connection: sqlite3.Connection, operations: list[Operation]
+    ) -> list[Any]:
+        self._moved.clear()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            results = [operation(connection) for operation in operations]
+            connection.execute("COMMIT")
+        except WRITE_FAILURES:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        for destination, count in self._moved:
+            self.pending[destination] += count
+        return results
 
     def _answer(self, answers: list[tuple["asyncio.Future[Any]", Any]]) -> None:
         self._count -= len(answers)
@@ -354,30 +424,6 @@ class LocalLedger:
                 done.set_exception(result)
             else:
                 done.set_result(result)
-
-
-def _run_group(connection: sqlite3.Connection, operations: list[Operation]) -> list[Any]:
-    """All of them in one transaction; when one fails, each in its own, so that it fails alone."""
-    if not operations:
-        return []
-    try:
-        return _transaction(connection, operations)
-    except WRITE_FAILURES as failure:
-        if len(operations) == 1:
-            return [LedgerFailed(str(failure))]
-    return [_run_group(connection, [one])[0] for one in operations]
-
-
-def _transaction(connection: sqlite3.Connection, operations: list[Operation]) -> list[Any]:
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        results = [operation(connection) for operation in operations]
-        connection.execute("COMMIT")
-    except WRITE_FAILURES:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return results
 
 
 def _row(arrival: Arrival, digest: bytes) -> tuple[Any, ...]:
@@ -393,9 +439,12 @@ def _row(arrival: Arrival, digest: bytes) -> tuple[Any, ...]:
     )
 
 
-def _enqueue(connection: sqlite3.Connection, lane: Lane, seq: int, at: Instant) -> None:
-    connection.execute(sql.ENQUEUE, (*lane, seq))
-    connection.execute(sql.OPEN_LANE, (*lane, micros(at)))
+def _enqueue(connection: sqlite3.Connection, parcels: Sequence[Parcel], seq: int, at: int) -> None:
+    (first,) = connection.execute(sql.PARTS, (seq,)).fetchone()
+    for part, parcel in enumerate(parcels, first):
+        row = (*parcel.lane, seq, part, parcel.route, parcel.body)
+        connection.execute(sql.ENQUEUE, row)
+        connection.execute(sql.OPEN_LANE, (*parcel.lane, at))
 
 
 def _settle(connection: sqlite3.Connection, delivery: Delivery, outcome: Outcome, now: int) -> None:
@@ -404,16 +453,20 @@ def _settle(connection: sqlite3.Connection, delivery: Delivery, outcome: Outcome
         connection.execute(sql.ANSWER, (outcome.reply, outcome.code, delivery.seq))
     if outcome.state is State.PENDING:
         assert outcome.retry_at is not None
-        connection.execute(sql.POSTPONE, (micros(outcome.retry_at), outcome.reason, *lane))
+        fault = outcome.fault
+        due = micros(outcome.retry_at)
+        connection.execute(sql.POSTPONE, (due, outcome.reason, fault, fault, *lane))
         return
     ended = (outcome.state, delivery.attempts + 1, outcome.reason, now, outcome.answer)
-    connection.execute(sql.FINISH, (*ended, *lane, delivery.seq))
+    connection.execute(sql.FINISH, (*ended, *lane, delivery.seq, delivery.part))
+    if outcome.parcels:
+        _enqueue(connection, outcome.parcels, delivery.seq, now)
     connection.execute(sql.CLOSE_LANE, (*lane, *lane))
     connection.execute(sql.MOVE_ON, (now, *lane))
 
 
-def _delivery(lane: Lane, attempts: int, row: Sequence[Any]) -> Delivery:
-    seq, message, kind, control_id, sender, body, at = row
+def _delivery(lane: Lane, attempts: int, fault: str, row: Sequence[Any]) -> Delivery:
+    seq, part, message, kind, control_id, sender, body, at, route = row
     return Delivery(
         seq=seq,
         message=UUID(bytes=message),
@@ -425,6 +478,9 @@ def _delivery(lane: Lane, attempts: int, row: Sequence[Any]) -> Delivery:
         body=body,
         attempts=attempts,
         at=instant(at),
+        part=part,
+        fault=fault,
+        route=route,
     )
 
 

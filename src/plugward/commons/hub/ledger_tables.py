@@ -49,25 +49,44 @@ CREATE TABLE IF NOT EXISTS delivery (
     destination TEXT NOT NULL,
     key TEXT NOT NULL,
     seq INTEGER NOT NULL REFERENCES message (seq),
+    part INTEGER NOT NULL DEFAULT 0,
+    route TEXT NOT NULL DEFAULT '',
     state TEXT NOT NULL DEFAULT 'pending',
     attempts INTEGER NOT NULL DEFAULT 0,
     reason TEXT NOT NULL DEFAULT '',
     settled_at INTEGER,
+    body BLOB,
     answer BLOB,
-    PRIMARY KEY (destination, key, seq)
+    PRIMARY KEY (destination, key, seq, part)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS delivery_open ON delivery (state, seq) WHERE state <> 'done';
-CREATE INDEX IF NOT EXISTS delivery_pending ON delivery (destination, key, seq)
+CREATE INDEX IF NOT EXISTS delivery_pending ON delivery (destination, key, seq, part)
     WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS delivery_message ON delivery (seq);
 CREATE TABLE IF NOT EXISTS lane (
     destination TEXT NOT NULL,
     key TEXT NOT NULL,
     due_at INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
+    fault TEXT NOT NULL DEFAULT '',
     reason TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (destination, key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS lane_due ON lane (destination, due_at);
+"""
+
+VERSION = 2
+# The first shape had one delivery for each message and lane, and no body of its own.
+FROM_1 = """
+ALTER TABLE delivery RENAME TO delivery_1;
+DROP INDEX delivery_open;
+DROP INDEX delivery_pending;
+ALTER TABLE lane ADD COLUMN fault TEXT NOT NULL DEFAULT '';
+"""
+FROM_1_COPY = """
+INSERT INTO delivery (destination, key, seq, state, attempts, reason, settled_at, answer)
+SELECT destination, key, seq, state, attempts, reason, settled_at, answer FROM delivery_1;
+DROP TABLE delivery_1;
 """
 
 FIND_SAME = """
@@ -85,39 +104,53 @@ UPDATE message SET answer = ?, code = ? WHERE seq = ? AND (answer IS NULL OR cod
 ADD_REFUSED = "INSERT INTO refused (refused_at, peer, reason, body) VALUES (?, ?, ?, ?)"
 FORGET_REFUSED = "DELETE FROM refused WHERE seq <= (SELECT max(seq) FROM refused) - ?"
 REFUSED = "SELECT refused_at, peer, reason, body FROM refused ORDER BY seq DESC LIMIT ?"
-ENQUEUE = "INSERT INTO delivery (destination, key, seq) VALUES (?, ?, ?)"
+ENQUEUE = """
+INSERT INTO delivery (destination, key, seq, part, route, body) VALUES (?, ?, ?, ?, ?, ?)
+"""
+PARTS = "SELECT count(*) FROM delivery WHERE seq = ?"
 OPEN_LANE = """
 INSERT INTO lane (destination, key, due_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
 """
 DUE = """
-SELECT key, attempts FROM lane WHERE destination = ? AND due_at <= ? ORDER BY due_at LIMIT ?
+SELECT key, attempts, fault FROM lane WHERE destination = ? AND due_at <= ? ORDER BY due_at LIMIT ?
 """
 COMING = "SELECT key, due_at FROM lane WHERE destination = ? ORDER BY due_at LIMIT ?"
 PENDING = """
-SELECT m.seq, m.id, m.kind, m.control_id, m.sender, m.body, m.received_at
+SELECT m.seq, d.part, m.id, m.kind, m.control_id, m.sender, coalesce(d.body, m.body),
+       m.received_at, d.route
 FROM delivery d JOIN message m ON m.seq = d.seq
-WHERE d.destination = ? AND d.key = ? AND d.state = 'pending' ORDER BY d.seq LIMIT ?
+WHERE d.destination = ? AND d.key = ? AND d.state = 'pending' ORDER BY d.seq, d.part LIMIT ?
 """
+# Failures of another kind are counted anew: an outage does not use up the patience for refusals.
 POSTPONE = """
-UPDATE lane SET due_at = ?, reason = ?, attempts = attempts + 1 WHERE destination = ? AND key = ?
+UPDATE lane SET due_at = ?, reason = ?, attempts = CASE fault WHEN ? THEN attempts + 1 ELSE 1 END,
+                fault = ?
+WHERE destination = ? AND key = ?
 """
 FINISH = """
 UPDATE delivery SET state = ?, attempts = ?, reason = ?, settled_at = ?, answer = ?
-WHERE destination = ? AND key = ? AND seq = ?
+WHERE destination = ? AND key = ? AND seq = ? AND part = ?
 """
 CLOSE_LANE = """
 DELETE FROM lane WHERE destination = ? AND key = ? AND NOT EXISTS (
     SELECT 1 FROM delivery WHERE destination = ? AND key = ? AND state = 'pending')
 """
 MOVE_ON = """
-UPDATE lane SET due_at = ?, attempts = 0, reason = '' WHERE destination = ? AND key = ?
+UPDATE lane SET due_at = ?, attempts = 0, fault = '', reason = '' WHERE destination = ? AND key = ?
 """
 REVIVE = """
 UPDATE delivery SET state = 'pending', reason = ''
 WHERE destination = ? AND key = ? AND seq = ? AND state = 'dead'
 """
+RETRY_NOW = "UPDATE lane SET due_at = ? WHERE destination = ?"
 BODY = "SELECT body FROM message WHERE seq = ?"
 ANSWERED = "SELECT answer, code FROM message WHERE seq = ?"
+OUTCOMES = """
+SELECT d.destination, d.state, CASE d.state WHEN 'pending' THEN coalesce(l.reason, '')
+                                            ELSE d.reason END
+FROM delivery d LEFT JOIN lane l ON l.destination = d.destination AND l.key = d.key
+WHERE d.seq = ? ORDER BY d.destination, d.key, d.part
+"""
 LETTERS = """
 SELECT d.seq, d.destination, d.key, m.kind, m.control_id,
        CASE d.state WHEN 'pending' THEN coalesce(l.attempts, 0) ELSE d.attempts END,
@@ -135,6 +168,30 @@ COUNTS = """
 SELECT 'messages', count(*) FROM message
 UNION ALL SELECT state, count(*) FROM delivery GROUP BY state
 """
+OLDEST = """
+SELECT d.destination, min(m.received_at) FROM delivery d JOIN message m ON m.seq = d.seq
+WHERE d.state = 'pending' AND d.state <> 'done' GROUP BY d.destination
+"""
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables, or bring those of an earlier release into this shape."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise LedgerTooNew(f"the ledger is of shape {version}; this release knows {VERSION}")
+    known = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    is_first_shape = "delivery" in known and version < VERSION
+    connection.executescript(
+        "BEGIN IMMEDIATE;"
+        + (FROM_1 if is_first_shape else "")
+        + SCHEMA
+        + (FROM_1_COPY if is_first_shape else "")
+        + f"PRAGMA user_version = {VERSION}; COMMIT;"
+    )
+
+
+class LedgerTooNew(RuntimeError):
+    """The file was written by a later release."""
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -35,7 +35,7 @@ from .contract import (
 )
 from .hl7 import ErrorCode, Hl7Error, Message, parse, parse_path, read_answer
 from .intake import Intake, NotGranted, NotNow, Plan, control_id_of, kind_of
-from .lanes import Destination, Failed, Lanes, Retry
+from .lanes import POLICY, Destination, Failed, Kind, Lanes
 from .ledger import Arrival, Delivery, Lane, LedgerFailed, LocalLedger, Outcome
 from .ledger_tables import State
 from .mllp import AnswerUnknown, MllpClient, MllpServer, NotSent, Peer
@@ -46,8 +46,6 @@ from .tables import systems
 BOARDS = "boards"
 SYSTEMS_MAX = 1_000
 LETTERS_MAX = 500
-ERRORS_BEFORE_DEAD = 10
-"""A receiver that answers AE is there and says no: not for ever. One that is away is waited for."""
 
 
 class HubService(Hub):
@@ -310,27 +308,29 @@ class HubService(Hub):
             return
         self._clients[system.code] = MllpClient(system.host, system.port)
         deliver = partial(self._deliver, system.code)
-        self._lanes.add(Destination(system.code, deliver, Retry()))
+        self._lanes.add(Destination(system.code, deliver, POLICY))
 
     async def _deliver(self, code: str, delivery: Delivery) -> Outcome:
         client = self._clients[code]
         try:
             raw = await client.send(delivery.body)
             answer = read_answer(raw)
-        except (NotSent, AnswerUnknown) as failure:
-            raise Failed(str(failure)) from failure
+        except NotSent as failure:
+            raise Failed(str(failure), Kind.CONNECT) from failure
+        except AnswerUnknown as failure:
+            raise Failed(str(failure), Kind.NO_ANSWER) from failure
         except Hl7Error as error:
-            raise Failed(f"the answer cannot be read: {error}") from error
+            raise Failed(f"the answer cannot be read: {error}", Kind.UNREADABLE) from error
         if answer.control_id != delivery.control_id:
             await client.close()  # what follows would be answers to something else
-            raise Failed("the answer is for another message")
+            raise Failed("the answer is for another message", Kind.UNREADABLE)
         if answer.is_accepted:
             self._catalogue.delivered[code] += 1
             return Outcome(State.DONE, answer=raw)
         reason = f"{answer.code} {answer.text}".strip()
-        if answer.is_final or delivery.attempts + 1 >= ERRORS_BEFORE_DEAD:
+        if answer.is_final:
             return Outcome(State.DEAD, reason, answer=raw)
-        raise Failed(reason)
+        raise Failed(reason, Kind.ERROR)
 
     def _folder(self) -> Path:
         folder = str(self._settings["data_folder"])

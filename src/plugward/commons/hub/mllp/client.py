@@ -27,12 +27,16 @@ class MllpClient:
         tls: ssl.SSLContext | None = None,
         connect_s: float = 5.0,
         answer_s: float = 30.0,
+        server_name: str = "",
+        keep_open: bool = True,
     ) -> None:
         self.host = host
         self.port = port
         self._tls = tls
         self._connect_s = connect_s
         self._answer_s = answer_s
+        self._server_name = server_name or None
+        self._keep_open = keep_open
         self._turn = asyncio.Lock()
         self._link: _Link | None = None
 
@@ -52,7 +56,8 @@ class MllpClient:
             except TimeoutError:
                 raise AnswerUnknown(f"no answer in {self._answer_s:g} s") from None
             finally:
-                if not answer.done() or answer.cancelled() or answer.exception() is not None:
+                is_whole = answer.done() and not answer.cancelled() and not answer.exception()
+                if not (is_whole and self._keep_open):
                     # A late answer must never be taken for the next message's.
                     link.drop()
 
@@ -70,7 +75,11 @@ class MllpClient:
             try:
                 async with asyncio.timeout(self._connect_s):
                     _, self._link = await loop.create_connection(
-                        _Link, self.host, self.port, ssl=self._tls
+                        _Link,
+                        self.host,
+                        self.port,
+                        ssl=self._tls,
+                        server_hostname=self._server_name if self._tls else None,
                     )
             except TimeoutError:
                 raise NotSent(f"no connection in {self._connect_s:g} s") from None

@@ -64,7 +64,7 @@ class Node:
     def decide(self, message: Message, _: Peer) -> Plan:
         if message["MSH-3"] == "STRANGER":
             raise NotGranted("sender unknown", code=ErrorCode.UNKNOWN_KEY, at=parse_path("MSH-3"))
-        lanes = [Lane(lane.destination, message["PID-3"]) for lane in self.plan.lanes]
+        lanes = [Lane(to, message["PID-3"]) for to in sorted(self.plan.destinations)]
         return self.plan._replace(lanes=lanes)
 
     async def _denied(self, peer: Peer, denied: NotGranted, kind: str) -> None:

@@ -1,0 +1,94 @@
+"""Alone 单独运行: a node with its doors, without a hospital around it (``plugward hub listen``)."""
+
+import fcntl
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from plugward.kernel.clock import SystemClock
+
+from .endpoints import Tls, server_tls
+from .mllp import Limits, MllpServer
+from .node import Node
+
+
+class CannotListen(Exception):
+    """One sentence that says what to do."""
+
+
+class Options(NamedTuple):
+    """What the command line asked for."""
+
+    data: Path
+    host: str = "127.0.0.1"
+    mllp_port: int | None = 2575
+    http_port: int | None = None
+    connections_per_source: int = 256
+    tls: Tls | None = None
+
+
+class Doors(NamedTuple):
+    """Where it listens."""
+
+    node: Node
+    mllp_port: int
+    http_port: int
+
+
+@asynccontextmanager
+async def listening(options: Options) -> AsyncIterator[Doors]:
+    """A hub that keeps what it is sent and does what the routes in force say."""
+    hub = options.data / "hub"
+    hub.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (hub / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CannotListen(f"another hub works on {options.data}; stop it first") from None
+        node = Node(options.data, SystemClock(), keeps_all=True)
+        await node.start()
+        try:
+            async with _doors(node, options) as doors:
+                yield doors
+        finally:
+            await node.stop()
+
+
+@asynccontextmanager
+async def _doors(node: Node, options: Options) -> AsyncIterator[Doors]:
+    tls = server_tls(options.tls, options.data) if options.tls else None
+    limits = Limits(connections_per_source=options.connections_per_source)
+    mllp = MllpServer(
+        node.intake.handle, node.intake.refuse_frame, name="alone", limits=limits, tls=tls
+    )
+    mllp_port = http_port = 0
+    if options.mllp_port is not None:
+        mllp_port = await _bound(mllp.start(options.host, options.mllp_port), options.mllp_port)
+    try:
+        if options.http_port is None:
+            yield Doors(node, mllp_port, 0)
+            return
+        from .door import Door  # noqa: PLC0415 - only where HTTP is wanted
+        from .web.callers import Callers  # noqa: PLC0415 - as above
+        from .web.server import WebServer  # noqa: PLC0415 - as above
+
+        callers = Callers(options.data / "systems.toml")
+        callers.look()
+        node.looks.append(callers.look)
+        web = WebServer(Door(node, callers), tls=tls)
+        http_port = await _bound(web.start(options.host, options.http_port), options.http_port)
+        try:
+            yield Doors(node, mllp_port, http_port)
+        finally:
+            await web.stop()
+    finally:
+        if options.mllp_port is not None:
+            await mllp.stop()
+
+
+async def _bound(starting: Awaitable[int], port: int) -> int:
+    try:
+        return await starting
+    except OSError as error:
+        raise CannotListen(f"port {port} cannot be had: {error.strerror}; take another") from None

@@ -1,0 +1,137 @@
+"""HTTP door 入口: messages by REST, SOAP services, and what is passed through, by one listener.
+
+``202`` means *on disk*: the answer leaves after the ledger's COMMIT, as an AA does. A repeat with
+the same ``Idempotency-Key`` gets the same answer; the same key with other content is ``409``.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+
+from plugward.kit.ids import new_id
+
+from .hl7 import Hl7Error
+from .intake import NotNow
+from .ledger import Answered, Arrival, LedgerFailed
+from .measures import Direction
+from .mllp import Peer
+from .node import Node
+from .routing import Incoming
+from .routing.router import Routed
+from .web.asgi import Gone, Receive, Refusal, Request, Scope, Send, answer, answer_json
+from .web.callers import Callers
+
+HL7_KINDS = ("application/hl7-v2", "x-application/hl7-v2+er7", "application/hl7-v2+er7")
+KEY_LENGTH_MAX = 128
+STRANGER = "stranger"
+ACCEPTED, CLASH, UNPROCESSABLE, AWAY = 202, 409, 422, 503
+
+Handler = Callable[[Request, str, Send], Awaitable[None]]
+"""What answers below a prefix: request, caller, send."""
+
+
+class Door:
+    """The ASGI application of a node."""
+
+    def __init__(self, node: Node, callers: Callers) -> None:
+        self._node = node
+        self._callers = callers
+        self._below: list[tuple[str, Handler]] = []
+
+    def mount(self, prefix: str, handler: Handler) -> None:
+        """Everything below a prefix is this handler's; the longest prefix wins."""
+        self._below.append((prefix, handler))
+        self._below.sort(key=lambda one: -len(one[0]))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        if request.path == "/health":
+            await answer_json(send, 200, {"status": "full" if self._node.is_full else "ok"})
+            return
+        began = time.perf_counter()
+        what = f"{request.method} {request.path}"
+        caller = ""
+        try:
+            caller = self._callers.admit(request.headers, request.address, what, began)
+            handler = next((h for p, h in self._below if _is_below(request.path, p)), self._take)
+            await handler(request, caller, send)
+        except Refusal as refused:
+            service = what if caller else request.method
+            self._count(caller or STRANGER, service, began, 0, f"{refused.status} {refused}")
+            body = {"error": str(refused)}
+            await answer_json(
+                send, refused.status, body, {"connection": "close", **refused.headers}
+            )
+        except Gone:
+            return
+
+    # ── a message ───────────────────────────────────────────────────────────────────────────
+    async def _take(self, request: Request, caller: str, send: Send) -> None:
+        began = time.perf_counter()
+        if request.method not in ("POST", "PUT"):
+            raise Refusal(405, "messages are posted", {"Allow": "POST, PUT"})
+        body = await request.body()
+        if request.headers.get("content-type", "").partition(";")[0].strip() in HL7_KINDS:
+            peer = Peer("http", request.address, 0)
+            acknowledged = await self._node.intake.handle(body, peer)
+            await answer(send, 200, acknowledged, HL7_KINDS[0])
+            return
+        service = f"{request.method} {request.path}"
+        incoming = Incoming(body, kind=service, sender=caller, headers=request.headers)
+        status, told, headers = await self.keep(incoming, request)
+        error = "" if status == ACCEPTED else f"{status} {told.get('error', '')}"
+        self._count(caller, service, began, len(body), error)
+        await answer_json(send, status, told, headers)
+
+    async def keep(
+        self, incoming: Incoming, request: Request
+    ) -> tuple[int, dict[str, str], dict[str, str]]:
+        """Make it durable, with what the routes make of it."""
+        key = request.headers.get("idempotency-key", "")
+        if len(key) > KEY_LENGTH_MAX:
+            raise Refusal(400, f"the key is longer than {KEY_LENGTH_MAX} characters")
+        try:
+            plan = self._node.plan(incoming)
+        except NotNow as error:
+            return AWAY, {"error": error.shown}, {"retry-after": "5"}
+        except Hl7Error as error:
+            cause = error.__cause__
+            at = cause.at if isinstance(cause, Routed) else str(error.at or "")
+            told = {"error": error.shown, "at": at}
+            return UNPROCESSABLE, told, {}
+        id_ = new_id()
+        arrival = Arrival(
+            id=id_,
+            sender=incoming.sender,
+            control_id=key or id_.hex,
+            kind=incoming.kind,
+            body=incoming.body,
+            at=self._node.clock.now(),
+            peer=f"http {request.address}",
+        )
+        try:
+            kept = await self._node.ledger.append(arrival, plan.lanes, Answered(b"", "202"))
+        except LedgerFailed:
+            return AWAY, {"error": "平台暂时无法存储，请重发"}, {"retry-after": "5"}
+        if kept.is_clash:
+            return CLASH, {"error": "this key was used for another content"}, {}
+        for destination in plan.destinations:
+            self._node.lanes.nudge(destination)
+        return ACCEPTED, {"id": str(kept.id), "status": "accepted"}, {}
+
+    def _count(self, caller: str, service: str, began: float, size: int, error: str) -> None:
+        self._node.measures.count(
+            caller,
+            service,
+            Direction.IN,
+            at=self._node.clock.now(),
+            seconds=time.perf_counter() - began,
+            size=size,
+            error=error,
+        )
+
+
+def _is_below(path: str, prefix: str) -> bool:
+    return path == prefix.rstrip("/") or path.startswith(prefix.rstrip("/") + "/")
