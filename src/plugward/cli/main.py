@@ -20,6 +20,8 @@ events = typer.Typer(help="Parked events 滞留事件: list, replay, skip.", no_
 app.add_typer(demo, name="demo")
 app.add_typer(events, name="events")
 app.add_typer(hub, name="hub")
+rack = typer.Typer(help="The rack 机架: what runs, and how it is.", no_args_is_help=True)
+app.add_typer(rack, name="rack")
 
 Data = Annotated[Path, typer.Option("--data", help="The hospital's data folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
@@ -124,6 +126,33 @@ def new_board(
 ) -> None:
     """Write a new board that passes every check at once."""
     _run("new_board", "new_board", name=name, folder=folder, title=title)
+
+
+@app.command()
+def plug(
+    board: Annotated[str, typer.Argument(help="The name of an installed board.")],
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Plug a board into the running hospital."""
+    _run("plug", "act", "plug", board, data)
+
+
+@app.command()
+def unplug(
+    board: Annotated[str, typer.Argument(help="The board's name.")],
+    data: Data = DEFAULT_DATA,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also where a board cannot work without it.")
+    ] = False,
+) -> None:
+    """Take a board out of the running hospital. Its data stay."""
+    _run("plug", "act", "unplug", board, data, anyway=anyway)
+
+
+@rack.command("status")
+def rack_status(data: Data = DEFAULT_DATA, json: Json = False) -> None:
+    """Every board with version, processes, replicas, memory and health."""
+    _run("rack", "status", data, as_json=json)
 
 
 @demo.command("logins")

@@ -13,6 +13,8 @@ from rich.console import Console
 from plugward.kernel.manifest import ManifestError
 from plugward.kernel.refusals import Fault, Refusal, Unavailable
 from plugward.kernel.store.migrations import MigrationFailed
+from plugward.rack.control.embedded import EmbeddedPowers, kept_out
+from plugward.rack.control.server import ControlServer
 from plugward.rack.embedded import Embedded
 from plugward.rack.folder import DataFolder, FolderError
 from plugward.rack.gate import Listeners, failed_checks
@@ -94,6 +96,7 @@ async def _serve(folder: DataFolder, options: Options, console: Console) -> int:
     started = time.perf_counter()
     hospital = Embedded(
         folder,
+        without=kept_out(folder.path),
         extra={
             "hub": {"mllp_port": options.mllp_port, "host": options.host},
             "identity": {"demo": options.demo},
@@ -108,11 +111,13 @@ async def _serve(folder: DataFolder, options: Options, console: Console) -> int:
     for name, reason in (hospital.found.broken | hospital.runtime.left_out).items():
         console.print(f"[yellow]Board {name} is left out:[/] {reason}")
     background: asyncio.Task[None] | None = None
+    control = ControlServer(folder.path, EmbeddedPowers(hospital.runtime, folder.path))
     try:
         if options.demo:
             background = await _prepare_demo(hospital, options, console)
         else:
             await _first_administrator(hospital, console)
+        await control.start()
         _say_ready(hospital, options, console, time.perf_counter() - started)
         await serve(
             hospital.runtime,
@@ -124,6 +129,7 @@ async def _serve(folder: DataFolder, options: Options, console: Console) -> int:
         )
     finally:
         console.print("Stopping 正在停止 …")
+        await control.stop()
         if background is not None:
             background.cancel()
             await asyncio.wait({background})

@@ -28,7 +28,7 @@ LOCK_WAIT_S = 10.0
 PAGES_A_STEP = 4096
 _SQLITE = b"SQLite format 3\x00"
 _LEFT_OUT = ("-wal", "-shm", "-journal", ".duckdb", ".duckdb.wal", ".sock", ".part")
-_NOT_KEPT = frozenset({"lock", "logs"})
+_NOT_KEPT = frozenset({"lock", "logs", "control"})
 Progress = Callable[[str, int, int], None]
 
 

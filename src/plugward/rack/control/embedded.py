@@ -1,0 +1,187 @@
+"""The powers over an embedded hospital: its boards are plugged in and out of this one process."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+
+from plugward.kernel.access import Access
+from plugward.kernel.board import Board, BoardError, load_board
+from plugward.kernel.manifest import Away, ManifestError
+from plugward.kernel.refusals import Fault, Refusal, Unavailable
+from plugward.kernel.runtime import Runtime
+from plugward.kernel.store.migrations import MigrationFailed
+from plugward.kit.ids import new_id
+
+from ..discover import board_entries
+from .checks import DOORS, objections, who_hears, who_needs
+from .words import ActRefused, BoardStatus, RackStatus, Say
+
+KEPT_OUT = "unplugged.json"
+_DOES_NOT_START = (
+    BoardError,
+    MigrationFailed,
+    SQLAlchemyError,
+    OSError,
+    Refusal,
+    Unavailable,
+    Fault,
+)
+_WITHOUT = {
+    Away.REQUIRED: "refuses what needs it",
+    Away.SKIP: "goes on without it",
+}
+
+
+class EmbeddedPowers:
+    """One act at a time; every one is in the audit log before it is answered."""
+
+    def __init__(self, runtime: Runtime, data: Path) -> None:
+        self._runtime = runtime
+        self._data = data
+        self._one_at_a_time = asyncio.Lock()
+
+    async def plug(self, board: str, *, by: str, say: Say) -> str:
+        async with self._one_at_a_time:
+            try:
+                done = await self._plug(board, say)
+            except ActRefused:
+                await self._note("rack.plug", board, by, "refused")
+                raise
+            await self._note("rack.plug", board, by, "done")
+            return done
+
+    async def unplug(self, board: str, *, by: str, say: Say, anyway: bool = False) -> str:
+        async with self._one_at_a_time:
+            try:
+                done = await self._unplug(board, say, anyway=anyway)
+            except ActRefused:
+                await self._note("rack.unplug", board, by, "refused")
+                raise
+            await self._note("rack.unplug", board, by, "done")
+            return done
+
+    async def status(self) -> RackStatus:
+        rss = rss_of(os.getpid())
+        boards = [
+            BoardStatus(
+                name=name,
+                version=plugged.board.manifest.version,
+                pids=(os.getpid(),),
+                replicas=1,
+                healthy=True,
+                rss_bytes=rss,
+            )
+            for name, plugged in self._runtime.plugged.items()
+        ]
+        boards += [
+            BoardStatus(name, "", (), 0, healthy=False, why=why)
+            for name, why in self._runtime.left_out.items()
+            if name not in self._runtime.plugged
+        ]
+        out = sorted(kept_out(self._data))
+        return RackStatus("embedded", os.getpid(), tuple(boards), tuple(out))
+
+    # ── in and out ──────────────────────────────────────────────────────────────────────────
+    async def _plug(self, name: str, say: Say) -> str:
+        runtime = self._runtime
+        if name in runtime.plugged:
+            raise ActRefused(f"{name} is plugged in already.")
+        board = _loaded(name)
+        if reasons := list(objections(board, _boards(runtime))):
+            raise ActRefused(" ".join(reasons))
+        say(f"{board.manifest.title} {board.manifest.version}: plugging in")
+        try:
+            await runtime.plug(board)
+        except _DOES_NOT_START as error:
+            if name in runtime.plugged:  # half in is not in
+                await runtime.unplug(name)
+            raise ActRefused(
+                f"{name} did not start and is out again: {error}. Nobody else was touched."
+            ) from error
+        runtime.left_out.pop(name, None)
+        _keep_out(self._data, kept_out(self._data) - {name})
+        return f"{name} {board.manifest.version} is plugged in."
+
+    async def _unplug(self, name: str, say: Say, *, anyway: bool) -> str:
+        runtime = self._runtime
+        if name not in runtime.plugged:
+            raise ActRefused(f"{name} is not plugged in; plugward rack status says what is.")
+        if name in DOORS:
+            raise ActRefused(f"{name} is the hospital's door: without it nobody could come in.")
+        others = [board for board in _boards(runtime) if board.name != name]
+        needing = who_needs(name, others)
+        stranded = [m.name for m, away, _ in needing if away is Away.REQUIRED]
+        if stranded and not anyway:
+            raise ActRefused(
+                f"{', '.join(stranded)} cannot work without {name}. Unplug them first, "
+                f"or say --anyway: then they refuse what needs it until it is back."
+            )
+        for manifest, away, fallback in needing:
+            say(f"{manifest.name} {_WITHOUT.get(away, f'falls back: {fallback}')}")
+        if hearing := who_hears(name, others):
+            say(f"no more facts of {name} reach {', '.join(hearing)}; none is lost")
+        # Written first: whatever happens now, it stays out at the next start.
+        _keep_out(self._data, kept_out(self._data) | {name})
+        await runtime.unplug(name)
+        return f"{name} is unplugged. Its data stay; plugward plug {name} brings it back."
+
+    async def _note(self, operation: str, board: str, by: str, result: str) -> None:
+        request = new_id()
+        entry = Access(
+            operation=operation,
+            result=result,
+            actor=by,
+            on_behalf_of=None,
+            roles=(),
+            device=None,
+            address=None,
+            campus="",
+            patients=(),
+            encounters=(),
+            reason=board,
+            request=request,
+            trace=request.hex,
+            arguments_hash=b"",
+        )
+        await self._runtime.audit.append([entry])
+
+
+def _boards(runtime: Runtime) -> list[Board]:
+    return [plugged.board for plugged in runtime.plugged.values()]
+
+
+def _loaded(name: str) -> Board:
+    entry = board_entries().get(name)
+    if entry is None:
+        known = ", ".join(sorted(board_entries()))
+        raise ActRefused(f"No board is called {name}. Installed are: {known}.")
+    try:
+        return load_board(entry.value)
+    except (ImportError, TypeError, ValueError, AttributeError, ManifestError) as error:
+        raise ActRefused(f"{name} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def kept_out(data: Path) -> frozenset[str]:
+    """The boards somebody unplugged: they stay out over a restart."""
+    try:
+        return frozenset(msgspec.json.decode((data / KEPT_OUT).read_bytes(), type=list[str]))
+    except FileNotFoundError:
+        return frozenset()
+
+
+def _keep_out(data: Path, names: frozenset[str]) -> None:
+    part = data / f"{KEPT_OUT}.new"
+    part.write_bytes(msgspec.json.encode(sorted(names)))
+    part.replace(data / KEPT_OUT)
+
+
+def rss_of(pid: int) -> int:
+    """The memory a process really has, in bytes."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
