@@ -220,13 +220,18 @@ class Watched:
 
     def accessible(self) -> None:
         """axe-core finds nothing against WCAG 2.1 A and AA on what is shown now."""
+        found = self.violations()
+        assert found == [], "\n".join(found)
+
+    def violations(self) -> list[str]:
+        """What axe-core finds on what is shown now."""
         self.page.evaluate(AXE.read_text("utf-8"))
-        found = self.page.evaluate(
+        found: list[str] = self.page.evaluate(
             "async (tags) => (await axe.run({runOnly: tags})).violations.map("
             "v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 160)).join(' | '))",
             AXE_RULES,
         )
-        assert found == [], "\n".join(found)
+        return found
 
 
 def new_tab(

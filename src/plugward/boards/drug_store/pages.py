@@ -122,7 +122,12 @@ async def transfer(viewer: Viewer, form: TransferForm, drug_store: DrugStore) ->
     )
 
 
-@page("/drug_store/documents/{document}", title="库存单据", permission="drug_store.read")
+@page(
+    "/drug_store/documents/{document}",
+    title="库存单据",
+    title_en="Stock document",
+    permission="drug_store.read",
+)
 async def document(document: DocumentId, drug_store: DrugStore) -> View:
     """One document with its moves."""
     return view("document.html", document=await drug_store.document(document))

@@ -3,7 +3,14 @@
 from http import HTTPStatus
 from typing import Any
 
-from plugward.kernel.refusals import Fault, Forbidden, Refusal, SignInNeeded, Unavailable
+from plugward.kernel.refusals import (
+    Fault,
+    Forbidden,
+    NotAllowed,
+    Refusal,
+    SignInNeeded,
+    Unavailable,
+)
 
 from .door import Visit
 from .edge import refused
@@ -47,6 +54,8 @@ class Answers:
         if isinstance(refusal, SignInNeeded) and not request.is_htmx and request.method == "GET":
             return redirect("/login")
         heading = table.words.say(f"err_{status}", visit.language)
+        if isinstance(refusal, NotAllowed):  # whom to ask, before which right it is
+            sentence = f"{table.words.say('err_403_note', visit.language)} {sentence}"
         answer = self._shown(table, request, visit, status, heading=heading, note=sentence)
         if isinstance(refusal, SignInNeeded):
             answer.header("x-plugward-login", "needed")
