@@ -32,7 +32,7 @@ def demo_members() -> tuple[Member, ...]:
                     role=person.role,
                     campus=campus,
                     department=person.department,
-                    room=f"{doctors}诊室" if person.role == "doctor" else "",
+                    room=str(doctors) if person.role == "doctor" else "",
                 )
             )
     return tuple(found)
@@ -60,7 +60,7 @@ def _doctor(number: int) -> Member:
         role="doctor",
         campus=CampusCode(department[:2]),
         department=DepartmentCode(department),
-        room=f"{number + 1}诊室",
+        room=str(number + 1),
     )
 
 

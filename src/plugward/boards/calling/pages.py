@@ -4,9 +4,10 @@ from plugward.kernel.pages import Go, Key, Place, View, Viewer, action, page, vi
 from plugward.kit.time import hospital_date
 from plugward.vocabulary import CampusCode, DepartmentCode, TicketId
 
-from .contract import Calling, Desk, Queue, QueueCode
+from .contract import Calling, Desk, Queue, QueueCode, ScreenRoom
 
 FRESH_S = 60
+NEXT_MAX = 3  # who should get ready, a line of the screen
 
 
 @page(
@@ -25,7 +26,21 @@ async def hall_screen(
     """What the hall reads: numbers, masked names, rooms, and how old it is."""
     wanted = department or DepartmentCode(viewer.department)
     screen = await calling.screen(CampusCode(viewer.campus), wanted)
-    return view("screen.html", screen=screen, fresh_s=FRESH_S)
+    return view("screen.html", screen=screen, rooms=_one_a_room(screen.rooms), fresh_s=FRESH_S)
+
+
+def _one_a_room(rooms: tuple[ScreenRoom, ...]) -> list[ScreenRoom]:
+    """A doctor has several sessions a day in one room: who sits in the hall needs one line."""
+    found: dict[tuple[str, str], ScreenRoom] = {}
+    for room in rooms:
+        known = found.setdefault((room.room, room.doctor_name), room)
+        found[room.room, room.doctor_name] = known.replace(
+            now=known.now or room.now,
+            next=(*known.next, *room.next)[:NEXT_MAX] if known is not room else known.next,
+            wait_minutes=max(known.wait_minutes, room.wait_minutes),
+            is_calling=known.is_calling or room.is_calling,
+        )
+    return list(found.values())
 
 
 @page(

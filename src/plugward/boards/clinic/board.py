@@ -24,6 +24,7 @@ board = Board(
         workstation.missed,
         workstation.banner,
         workstation.finish,
+        workstation.recent,
         notes.note,
         notes.keep_draft,
         notes.reuse,
