@@ -5,6 +5,7 @@ import json
 import resource
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -75,9 +76,12 @@ class Plan(msgspec.Struct, frozen=True):
 async def _run(folder: DataFolder, plan: Plan, console: Console) -> tuple[DayReport, AuditReport]:
     paced = plan.speed > 0
     clock = SystemClock(start=_dawn(), rate=plan.speed) if paced else ManualClock(DAWN)
-    # A port of its own: a day may run beside an open hospital.
-    hub = {"mllp_port": 0}
-    hospital = Embedded(folder, clock=clock, without=LEFT_OUT, extra={"hub": hub})
+    # A port of its own: a day may run beside an open hospital. Nobody reads reports meanwhile.
+    extra: dict[str, dict[str, Any]] = {
+        "hub": {"mllp_port": 0},
+        "datacentre": {"batch_ms": 2_000, "batch_events": 20_000},
+    }
+    hospital = Embedded(folder, clock=clock, without=LEFT_OUT, extra=extra)
     with Steps(console) as steps:
         step = steps.begin("visits 就诊", plan.visits)
         await hospital.start()

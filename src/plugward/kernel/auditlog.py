@@ -48,6 +48,8 @@ START = b"\0" * 32
 GROUP_MAX = 256
 UNAVAILABLE_WAIT_S = 1.0
 ANCHOR_EVERY = 1_000
+GATHER_S = 0.05  # done commands are safe in their outbox: so long they may gather
+STOPPING_WAIT_S = 2.0
 _log = logging.getLogger("plugward.audit")
 
 
@@ -79,6 +81,7 @@ class AuditLog:
         self._collectors: dict[str, asyncio.Task[None]] = {}
         self.collected: dict[str, int] = {}
         self._feeds: dict[str, Feed] = {}
+        self._hurry = asyncio.Event()
         self._seq: int = 0
         self._head: bytes = START
 
@@ -99,6 +102,10 @@ class AuditLog:
         self._thread.start()
 
     async def stop(self) -> None:
+        until = asyncio.get_running_loop().time() + STOPPING_WAIT_S
+        self.hurry()
+        while self.lag and asyncio.get_running_loop().time() < until:  # noqa: ASYNC110 - bounded
+            await asyncio.sleep(0.002)
         for task in self._collectors.values():
             task.cancel()
         if self._collectors:
@@ -130,12 +137,22 @@ class AuditLog:
             task.cancel()
         self._feeds.pop(board, None)
 
+    def hurry(self, *, on: bool = True) -> None:
+        """Somebody waits for the log to be whole: collect at once, until nobody does."""
+        if on:
+            self._hurry.set()
+        else:
+            self._hurry.clear()
+
     @property
     def lag(self) -> int:
         return sum(f.last_position - self.collected[n] for n, f in self._feeds.items())
 
     async def _collect(self, feed: Feed) -> None:
         while True:
+            await feed.after(self.collected[feed.board])
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), GATHER_S)
             frames = await feed.after(self.collected[feed.board])
             position = frames[-1].position or 0
             entries = [_entry_of(f) for f in frames if f.tag == COMMAND_DONE]

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -312,11 +312,22 @@ class Runtime:
 
     async def quiet(self, *, patience_s: float = 30.0) -> None:
         """Wait until every known fact has been dealt with (tests, the end of a simulated day)."""
+        self.audit.hurry()
+        try:
+            await self._calm(patience_s, self.lag)
+        finally:
+            self.audit.hurry(on=False)
+
+    async def settled(self, *, patience_s: float = 30.0) -> None:
+        """Wait until the boards have dealt with every known fact; the audit log may follow."""
+        await self._calm(patience_s, self._unheard)
+
+    async def _calm(self, patience_s: float, lag: Callable[[], int]) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + patience_s
         calm = 0
         while calm < CALM_LOOKS:
-            busy = self.lag() or await self._numbered()
+            busy = lag() or await self._numbered()
             calm = 0 if busy else calm + 1
             if loop.time() > until:
                 raise TimeoutError(f"{busy} events are still waiting")
@@ -330,8 +341,10 @@ class Runtime:
 
     def lag(self) -> int:
         """How many facts are known and not yet dealt with, over all boards."""
-        waiting = sum(c.lag for p in self.plugged.values() for c in p.consumers.values())
-        return waiting + self.audit.lag
+        return self._unheard() + self.audit.lag
+
+    def _unheard(self) -> int:
+        return sum(c.lag for p in self.plugged.values() for c in p.consumers.values())
 
     async def parked(self) -> tuple[Parked, ...]:
         """Every event that waits for a person, over all boards."""

@@ -187,14 +187,14 @@ class Sagas:
         now = self._clock.now()
         if self._look_at is not None and now < self._look_at:
             return
-        due = await self._store.engine.read(partial(self._due, now))
+        due = await self._store.engine.read(partial(self._due, now), what="sagas due")
         results = await asyncio.gather(*(self.push(id) for id in due), return_exceptions=True)
         for id, result in zip(due, results, strict=True):
             if isinstance(result, Exception):
                 _log.error("saga %s.%s: %s", self._store.board, id, type(result).__name__)
             elif isinstance(result, BaseException):
                 raise result
-        earliest = await self._store.engine.read(self._earliest)
+        earliest = await self._store.engine.read(self._earliest, what="sagas next")
         self._look_at = min(earliest or now + LOOK_AGAIN, now + LOOK_AGAIN)
 
     # ── one turn ────────────────────────────────────────────────────────────────────────────

@@ -1,5 +1,6 @@
 """Patients 患者: come, take a number, pay, wait, are seen, pay again, collect and go home."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
@@ -90,6 +91,15 @@ class Visit:
         assert self.checked_in_at is not None
         return (self.seen_at - self.checked_in_at).total_seconds()
 
+    @property
+    def waits_for_drugs(self) -> bool:
+        return self.is_paid and not self.has_drugs and self.wants(OrderKind.DRUG)
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether drugs or results are to come."""
+        return self.waits_for_drugs or (self.is_paid and self.results_due > 0)
+
     def wants(self, kind: OrderKind) -> bool:
         return any(line.kind is kind for line in self.lines)
 
@@ -99,9 +109,14 @@ class Visits:
 
     def __init__(self) -> None:
         self._by_encounter: dict[UUID, Visit] = {}
+        self._at_doctor: dict[StaffId, list[Visit]] = defaultdict(list)
+        self._at_campus: dict[CampusCode, list[Visit]] = defaultdict(list)
 
     def add(self, visit: Visit) -> None:
         self._by_encounter[visit.encounter] = visit
+        assert visit.doctor is not None
+        self._at_doctor[visit.doctor].append(visit)
+        self._at_campus[visit.campus].append(visit)
 
     def of(self, encounter: EncounterId) -> Visit | None:
         return self._by_encounter.get(encounter)
@@ -113,31 +128,31 @@ class Visits:
     def somebody_for(self, doctor: StaffId) -> bool:
         """Whether the hall has somebody for this doctor, as a glance at the screen tells."""
         return any(
-            v.doctor == doctor
-            and v.checked_in_at is not None
-            and not v.is_finished
-            and (v.seen_at is None or v.is_back)
-            for v in self._by_encounter.values()
+            v.checked_in_at is not None and (v.seen_at is None or v.is_back)
+            for v in self._unfinished(doctor)
         )
 
     def drugs_due(self, campus: CampusCode) -> bool:
         """Whether somebody who has paid waits for drugs."""
-        return any(
-            v.is_paid and not v.has_drugs and v.campus == campus and v.wants(OrderKind.DRUG)
-            for v in self._by_encounter.values()
-        )
+        return any(v.waits_for_drugs for v in self._in_the_house(campus))
 
     def tubes_due(self, campus: CampusCode) -> bool:
         """Whether somebody who has paid waits to be drawn or for a result."""
-        return any(
-            v.is_paid and v.results_due and v.campus == campus for v in self._by_encounter.values()
-        )
+        return any(v.is_paid and v.results_due for v in self._in_the_house(campus))
 
     def nobody_waits(self, doctor: StaffId) -> bool:
-        return not any(
-            v.doctor == doctor and not v.is_finished and v.checked_in_at is not None
-            for v in self._by_encounter.values()
-        )
+        return all(v.checked_in_at is None for v in self._unfinished(doctor))
+
+    def _unfinished(self, doctor: StaffId) -> list[Visit]:
+        left = [v for v in self._at_doctor[doctor] if not v.is_finished]
+        self._at_doctor[doctor] = left
+        return left
+
+    def _in_the_house(self, campus: CampusCode) -> list[Visit]:
+        """Who is still here, or has gone home with something still owed."""
+        left = [v for v in self._at_campus[campus] if not v.is_finished or v.is_owed]
+        self._at_campus[campus] = left
+        return left
 
     def __iter__(self) -> Iterator[Visit]:
         return iter(self._by_encounter.values())

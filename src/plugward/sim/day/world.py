@@ -61,7 +61,7 @@ class World:
         while self.now() < end and self._tasks:
             if isinstance(self.clock, ManualClock):
                 await self._all_asleep.wait()
-                await self.runtime.quiet(patience_s=120)
+                await self.runtime.settled(patience_s=120)
                 due = self.clock.next_due
                 step = self.now() + STEP
                 await self.clock.advance(min(max(step, due or step), end))
