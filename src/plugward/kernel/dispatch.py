@@ -46,6 +46,14 @@ class Endpoint(Protocol):
         ...
 
 
+class Elsewhere(Endpoint, Protocol):
+    """Where everything goes that is not plugged in here. It encodes by itself."""
+
+    def reaches(self, board: str) -> bool:
+        """Whether somebody there offers this board now."""
+        ...
+
+
 class LocalEndpoint:
     """A board that runs in this process."""
 
@@ -174,7 +182,7 @@ class LocalEndpoint:
         except (Refusal, Unavailable, Fault):
             raise
         except Exception as error:
-            raise _mapped(error, operation, envelope) from error
+            raise mapped(error, operation, envelope) from error
 
     async def _noted(
         self,
@@ -187,7 +195,7 @@ class LocalEndpoint:
         await note(access_of(operation, envelope, subjects, arguments_hash, result), self._append)
 
 
-def _mapped(error: Exception, operation: Operation, envelope: Envelope) -> Exception:
+def mapped(error: Exception, operation: Operation, envelope: Envelope) -> Exception:
     """Storage that does not answer is *unavailable*; everything else is our bug."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return Unavailable(operation.board, "storage")
@@ -208,6 +216,7 @@ class Dispatcher:
     def __init__(self, transport: Transport = Transport.STRICT) -> None:
         self._transport = transport
         self._endpoints: dict[str, Endpoint] = {}
+        self.elsewhere: Elsewhere | None = None
 
     def attach(self, contract: str, endpoint: Endpoint) -> None:
         """From now on calls of this contract go there."""
@@ -218,14 +227,17 @@ class Dispatcher:
         self._endpoints = {k: v for k, v in self._endpoints.items() if k != contract}
 
     def attached(self, contract: str) -> bool:
-        return contract in self._endpoints
+        """Whether calls of this contract have somewhere to go, here or elsewhere."""
+        if contract in self._endpoints:
+            return True
+        return self.elsewhere is not None and self.elsewhere.reaches(contract)
 
     async def call(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
         """One call. Raises a Refusal, ``Unavailable`` or ``Fault``, and nothing else."""
-        endpoint = self._endpoints.get(operation.board)
+        endpoint = self._endpoints.get(operation.board) or self.elsewhere
         if endpoint is None:
             raise Unavailable(operation.board, "unplugged")
-        if self._transport is Transport.DIRECT:
+        if self._transport is Transport.DIRECT or endpoint is self.elsewhere:
             return await endpoint(operation, request, envelope)
         try:
             request = unpack(pack(request), operation.request)
@@ -238,7 +250,32 @@ class Dispatcher:
         try:
             return unpack(pack(answer), operation.returns)
         except (msgspec.ValidationError, TypeError) as error:
-            raise _mapped(error, operation, envelope) from error
+            raise mapped(error, operation, envelope) from error
+
+    async def call_for_bytes(
+        self,
+        operation: Operation,
+        request: Any,
+        envelope: Envelope,
+        encode: Callable[[Any], bytes],
+    ) -> bytes:
+        """One call of an edge that has just decoded the request and sends the answer off as bytes.
+
+        Nothing is shared with the board that way, so nothing is encoded a second time for it.
+        """
+        endpoint = self._endpoints.get(operation.board) or self.elsewhere
+        if endpoint is None:
+            raise Unavailable(operation.board, "unplugged")
+        try:
+            answer = await endpoint(operation, request, envelope)
+        except (Refusal, Unavailable, Fault) as error:
+            if self._transport is Transport.DIRECT or endpoint is self.elsewhere:
+                raise
+            raise self._sent_back(error, operation, envelope) from error
+        try:
+            return encode(answer)
+        except (msgspec.ValidationError, TypeError) as error:
+            raise mapped(error, operation, envelope) from error
 
     def _sent_back(
         self, error: Refusal | Unavailable | Fault, operation: Operation, envelope: Envelope
@@ -247,7 +284,7 @@ class Dispatcher:
         try:
             return from_wire(to_wire(error))
         except (msgspec.ValidationError, TypeError) as broken:
-            return _mapped(broken, operation, envelope)
+            return mapped(broken, operation, envelope)
 
     def client(self, protocol: type[T], *, caller: str = "edge") -> T:
         """An object that looks like the contract and calls it, in the current call's name."""

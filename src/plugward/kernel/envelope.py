@@ -1,6 +1,6 @@
 """Envelope 信封: who calls, for which campus, under which request, and how long there is."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
@@ -47,6 +47,20 @@ class Actor(msgspec.Struct, frozen=True):
 ANONYMOUS = Actor(
     id="anonymous", kind=ActorKind.ANONYMOUS, permissions=frozenset({"identity.sign-in"})
 )
+
+
+class OfBoards(frozenset[str]):
+    """Every permission of these boards: what a board may do in its own name."""
+
+    boards: frozenset[str]
+
+    def __new__(cls, boards: Iterable[str], named: Iterable[str] = ()) -> "OfBoards":
+        made = super().__new__(cls, named)
+        made.boards = frozenset(boards)
+        return made
+
+    def __contains__(self, permission: object) -> bool:
+        return str(permission).partition(".")[0] in self.boards
 
 
 def board_actor(name: str, needs: frozenset[str]) -> Actor:

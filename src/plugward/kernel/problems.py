@@ -46,7 +46,11 @@ def to_wire(error: Refusal | Unavailable | Fault) -> bytes:
 
 def from_wire(data: bytes) -> Refusal | Unavailable | Fault:
     """The error that was sent; an equal one, of the same class where it is known."""
-    problem: Problem = unpack(data, Problem)
+    return error_of(unpack(data, Problem))
+
+
+def error_of(problem: Problem) -> Refusal | Unavailable | Fault:
+    """The error that a problem tells of, whatever it was written in."""
     if problem.kind == "unavailable":
         return Unavailable(problem.board, problem.reason)
     if problem.kind == "fault":

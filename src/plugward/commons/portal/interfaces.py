@@ -3,8 +3,11 @@
 import json
 import logging
 
+import msgspec
+
 from plugward.kernel.codec import to_json
 from plugward.kernel.dispatch import envelope_for
+from plugward.kernel.envelope import Envelope
 from plugward.kernel.observe.prometheus import KIND, Gauge, exposition
 from plugward.kernel.runtime import Runtime
 
@@ -15,6 +18,7 @@ from .table import Table
 _log = logging.getLogger("plugward.portal")
 REPORT_BYTES_MAX = 16_384
 VERSION = "v1"
+DIGITS_MAX = 9
 PARTS = 3  # board, version, operation
 
 
@@ -40,9 +44,10 @@ class Interfaces:
         if kind != "application/json":
             raise HttpError(415, "json-expected")
         arguments = decode(operation, await request.body())
-        envelope = envelope_for(operation, arguments, "edge")
-        answer = await self._runtime.dispatcher.call(operation, arguments, envelope)
-        return Response(to_json(answer), kind="application/json")
+        envelope = _hurried(envelope_for(operation, arguments, "edge"), request)
+        call = self._runtime.dispatcher.call_for_bytes
+        answer = await call(operation, arguments, envelope, to_json)
+        return Response(answer, kind="application/json")
 
     async def open(self, request: Request) -> Response:
         """What anybody may ask: that we are there, and nothing else; and browsers' reports."""
@@ -101,3 +106,11 @@ class Interfaces:
             Gauge("plugward_events_waiting", "Facts not yet dealt with.", "board", waiting),
         )
         return exposition(self._runtime.meters, gauges)
+
+
+def _hurried(envelope: Envelope, request: Request) -> Envelope:
+    """The caller's own remaining time, where it says it and it is the shorter."""
+    said = request.headers.get("x-deadline-ms", "")
+    if not said.isdecimal() or len(said) > DIGITS_MAX:
+        return envelope
+    return msgspec.structs.replace(envelope, deadline_ms=min(envelope.deadline_ms, int(said)))

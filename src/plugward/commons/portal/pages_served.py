@@ -79,7 +79,7 @@ class PagesServed:
             body = table.renderer.render(template, made.values, scene)
             return self._document(table, route.page, scene, request, body, made.status)
         if isinstance(made, Grid):
-            body = table.renderer.render("portal/grid.html", _grid(made, route.page), scene)
+            body = table.renderer.render("portal/grid.html", grid_values(made, route.page), scene)
             return self._document(table, route.page, scene, request, body, 200)
         raise TypeError(f"{route.page.path} returned {type(made).__name__}")
 
@@ -157,7 +157,7 @@ class _Row(msgspec.Struct):
     actions: list[_Button]
 
 
-def _grid(grid: Grid, page: Page) -> dict[str, Any]:
+def grid_values(grid: Grid, page: Page) -> dict[str, Any]:
     """The values of the plain list's template."""
     rows = []
     for row in grid.rows:

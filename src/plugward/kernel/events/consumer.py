@@ -27,7 +27,7 @@ from ..store.frames import Frame
 from ..store.store import Store
 from .attempt import attempt
 from .declare import Carried, Reaction
-from .feed import Feed
+from .feed import Source
 
 _log = logging.getLogger("plugward.events")
 ATTEMPTS_MAX = 5
@@ -49,7 +49,7 @@ class Consumer:
     def __init__(
         self,
         store: Store,
-        feed: Feed,
+        feed: Source,
         reactions: tuple[Reaction, ...],
         *,
         actor: Actor,
@@ -301,6 +301,7 @@ class Consumer:
             lambda c: save_cursor(c, self._store, self._feed.board, position)
         )
         self._saved, self._saved_at = position, asyncio.get_running_loop().time()
+        self._feed.passed(position)
 
 
 def save_cursor(connection: Connection, store: Store, source: str, position: int) -> None:

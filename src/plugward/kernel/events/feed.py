@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
+from typing import Protocol
 
 from sqlalchemy import Connection, func, select
 
@@ -13,6 +14,21 @@ from ..store.tables import BoardTables
 
 KEPT = 1_000
 BATCH = 500
+
+
+class Source(Protocol):
+    """Where a consumer reads one board's facts: its outbox, or what comes from another process."""
+
+    board: str
+    last_position: int
+
+    async def after(self, position: int) -> Sequence[Frame]:
+        """The next frames after a position; waits until there is one."""
+        ...
+
+    def passed(self, position: int) -> None:
+        """The consumer has dealt with everything up to here and will never ask for it again."""
+        ...
 
 
 class Feed:
@@ -36,9 +52,21 @@ class Feed:
 
     def committed(self, frames: Sequence[Frame]) -> None:
         """Called on the event loop after each commit, in order."""
+        if self._recent and frames[0].position != (self._recent[-1].position or 0) + 1:
+            self._recent.clear()  # another process numbered some in between: the table has them
         self._recent.extend(frames)
-        self.last_position = frames[-1].position or self.last_position
+        self.last_position = max(self.last_position, frames[-1].position or 0)
         self._tell()
+
+    async def look(self) -> None:
+        """Learn what other processes on the same store have written."""
+        last = await self._engine.read(self._last)
+        if last > self.last_position:
+            self.last_position = last
+            self._tell()
+
+    def passed(self, position: int) -> None:
+        """Nothing to forget: the outbox is the record."""
 
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
@@ -57,7 +85,8 @@ class Feed:
     async def _next(self, position: int) -> Sequence[Frame]:
         if self._recent and (self._recent[0].position or 0) <= position + 1:
             first = position + 1 - (self._recent[0].position or 0)
-            return list(islice(self._recent, first, first + BATCH))
+            if found := list(islice(self._recent, first, first + BATCH)):
+                return found
         return await self._engine.read(lambda c: read_frames(c, self._engine.tables, position))
 
     def _last(self, connection: Connection) -> int:

@@ -1,0 +1,1 @@
+"""A board that has one of everything a contract may have."""
