@@ -357,6 +357,13 @@ def day_of(text: str, at: str) -> date:
 
 def span_of(text: str) -> tuple[Instant, Instant]:
     """A date or time of any precision as the stretch it covers. Raises ValueError."""
+    try:
+        return _span(text)
+    except OverflowError:
+        raise ValueError("beyond the calendar") from None
+
+
+def _span(text: str) -> tuple[Instant, Instant]:
     for layout, step in (("%Y", "year"), ("%Y-%m", "month"), ("%Y-%m-%d", "day")):
         try:
             start = datetime.strptime(text, layout).replace(tzinfo=HOSPITAL_ZONE)

@@ -413,6 +413,11 @@ class Patients(Protocol):
         ...
 
     @query(permission="patients.read")
+    async def many(self, wanted: tuple[PatientId, ...]) -> tuple[Patient, ...]:
+        """Whole patients in one go, in the order asked, at most 50; unknown ids are left out."""
+        ...
+
+    @query(permission="patients.read")
     async def identify(self, system: Plain, value: Identifying) -> Patient | None:
         """Whose number this is, if anybody's. A campus's own number has the system
         ``local-no.C1``."""

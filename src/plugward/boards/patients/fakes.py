@@ -177,6 +177,9 @@ class FakePatients(Patients):
         others = (p.id for p in self.people.values() if p.person == leader and p.id != leader)
         return (leader, *others)
 
+    async def many(self, wanted: tuple[PatientId, ...]) -> tuple[Patient, ...]:
+        return tuple(self.people[p] for p in dict.fromkeys(wanted) if p in self.people)
+
     async def summaries(self, wanted: tuple[PatientId, ...]) -> tuple[PatientSummary, ...]:
         return tuple(_summary(self.people[p]) for p in wanted if p in self.people)
 

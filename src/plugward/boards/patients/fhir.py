@@ -4,6 +4,7 @@ An update adds and puts right; it removes nothing, because every record keeps wh
 """
 
 from datetime import date
+from typing import TypeVar
 from uuid import UUID
 
 from plugward.kernel.fhir import (
@@ -59,6 +60,7 @@ from .contract import (
     local_system,
 )
 
+T = TypeVar("T")
 SYSTEMS = {
     ID_CARD: "urn:oid:2.16.156.10011.1.3",
     INSURANCE_NO: system(INSURANCE_NO),
@@ -77,6 +79,8 @@ SEVERITIES = {
     Severity.MODERATE: "moderate",
     Severity.SEVERE: "severe",
 }
+READ_MAX = 50
+ALTERNATIVES_MAX = 10
 FOUND_MAX = 20
 """``find`` answers so many at most: the index is not there to be leafed through."""
 
@@ -212,30 +216,51 @@ async def read_patient(id_: str, patients: Patients) -> Json | None:
     return patient_resource(await patients.get(PatientId(own))) if own else None
 
 
+async def many_patients(ids: tuple[str, ...], patients: Patients) -> list[Json]:
+    own = tuple(PatientId(i) for i in map(uuid_of, ids) if i is not None)
+    found: list[Json] = []
+    for start in range(0, len(own), READ_MAX):
+        some = await patients.many(own[start : start + READ_MAX])
+        found += [patient_resource(one) for one in some]
+    return found
+
+
 async def find_patients(query: Query, patients: Patients) -> Found:
-    if "identifier" in query:
-        return await _by_identifier(query, patients)
-    found: dict[PatientId, None] = {}
+    """Whoever fits the identifier, the phone and the name, as far as each is asked for."""
+    fitting: list[dict[PatientId, None]] = []
     is_whole = True
-    for text in query.one_of("phone", "name"):
-        some = await patients.find(text, FOUND_MAX)
-        is_whole = is_whole and len(some) < FOUND_MAX
-        found |= {one.id: None for one in some}
-    return Found([patient_resource(await patients.get(id_)) for id_ in found], is_whole)
+    if "identifier" in query:
+        fitting.append(await _by_identifier(query, patients))
+    for name in ("phone", "name"):
+        if name not in query:
+            continue
+        found: dict[PatientId, None] = {}
+        for text in _few(query.one_of(name), name):
+            some = await patients.find(text, FOUND_MAX)
+            is_whole = is_whole and len(some) < FOUND_MAX
+            found |= {one.id: None for one in some}
+        fitting.append(found)
+    chosen = [id_ for id_ in fitting[0] if all(id_ in other for other in fitting[1:])]
+    return Found(await many_patients(tuple(map(str, chosen)), patients), is_whole)
 
 
-async def _by_identifier(query: Query, patients: Patients) -> Found:
-    found: dict[PatientId, Patient] = {}
-    for given, value in query.codes("identifier"):
-        if given is None:
-            some = await patients.find(value, FOUND_MAX)
-            known = [await patients.get(one.id) for one in some]
+async def _by_identifier(query: Query, patients: Patients) -> dict[PatientId, None]:
+    found: dict[PatientId, None] = {}
+    given = query.codes("identifier")
+    for system_, value in _few(given, "identifier"):
+        if system_ is None:
+            found |= {one.id: None for one in await patients.find(value, FOUND_MAX)}
         else:
-            own = SENT.get(given) or given.removeprefix(system(""))
+            own = SENT.get(system_) or system_.removeprefix(system(""))
             one = await patients.identify(own, value)
-            known = [one] if one is not None else []
-        found |= {patient.id: patient for patient in known}
-    return Found([patient_resource(patient) for patient in found.values()])
+            found |= {one.id: None} if one is not None else {}
+    return found
+
+
+def _few(values: tuple[T, ...], name: str) -> tuple[T, ...]:
+    if len(values) > ALTERNATIVES_MAX:
+        raise Unfit(400, "too-costly", name, f"at most {ALTERNATIVES_MAX} alternatives")
+    return values
 
 
 async def register_patient(body: Json, ask: Ask, patients: Patients) -> Made:
@@ -432,6 +457,7 @@ resources = (
     Resource(
         type="Patient",
         read=read_patient,
+        many=many_patients,
         search=find_patients,
         create=register_patient,
         update=update_patient,

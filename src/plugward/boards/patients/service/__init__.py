@@ -39,7 +39,7 @@ from ..contract import (
 from ..rules import folded, pinyin_full, pinyin_initials, tidy, tidy_contacts, tidy_identifiers
 from ..tables import allergies, candidates, patients, records, timeline
 from . import finding, matching, merging
-from .persons import load, person_of, row_of, summarise
+from .persons import load, load_many, person_of, row_of, summarise
 
 LIST_MAX = 200
 
@@ -136,6 +136,10 @@ class PatientService(Patients):
     @reading
     def get(self, read: Reading, patient: PatientId) -> Patient:
         return load(read, patient)
+
+    @reading
+    def many(self, read: Reading, wanted: tuple[PatientId, ...]) -> tuple[Patient, ...]:
+        return load_many(read, wanted)
 
     @reading
     def identify(self, read: Reading, system: Plain, value: Identifying) -> Patient | None:

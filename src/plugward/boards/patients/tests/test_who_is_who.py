@@ -461,6 +461,21 @@ async def test_two_hundred_patients_of_a_list_are_six_statements(bench: Bench) -
     assert tuple(s.id for s in found) == ids
 
 
+async def test_whole_patients_are_read_in_one_go(bench: Bench) -> None:
+    """批量读取与逐个读取完全一致，语句数与人数无关。"""
+    patients = bench.client(Patients)
+    ids = [(await patient(bench, somebody("李明", born=None))).id for _ in range(20)]
+    await patients.record_allergy(
+        RecordAllergy(id=AllergyId(new_id()), patient=ids[1], substance="青霉素")
+    )
+    await patients.declare_no_allergies(ids[2], AllergySource.PATIENT)
+    await patients.merge(ids[1], ids[0], "同一人")
+    one_by_one = tuple([await patients.get(id_) for id_ in ids])
+    with bench.queries(at_most=8):
+        together = await patients.many((*ids, PatientId(new_id()), ids[0]))
+    assert together == one_by_one
+
+
 async def test_a_campus_sees_its_own_visits_only(bench: Bench) -> None:
     who = (await patient(bench, somebody())).id
     await bench.receive(EncounterFinished(encounter=visit(who)))
@@ -522,6 +537,7 @@ async def test_real_and_fake_know_people_alike(kind: str) -> None:
     assert (await patients.get(shen.id)).name == "沈玉兰"
     assert [s.id for s in await patients.summaries((shen.id, PatientId(new_id())))] == [shen.id]
     assert [s.id for s in await patients.find("沈玉兰")] == [shen.id]
+    assert [p.id for p in await patients.many((shen.id, PatientId(new_id())))] == [shen.id]
     found = await patients.identify(ID_CARD, card())
     assert found is not None
     assert found.id == shen.id

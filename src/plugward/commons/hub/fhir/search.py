@@ -72,6 +72,7 @@ def pairs_of(query: str) -> list[tuple[str, str]]:
 def understand(resource: Resource, pairs: Sequence[tuple[str, str]]) -> Wish:
     """A search request; a parameter that is not understood is refused, never ignored."""
     criteria = tuple(_criterion(resource, n, v) for n, v in pairs if n not in _RESULT)
+    _check_kept(criteria)
     given: dict[str, list[str]] = {}
     for name, value in pairs:
         if name in _RESULT:
@@ -105,7 +106,8 @@ def _criterion(resource: Resource, given: str, text: str) -> Criterion:
         raise Unfit(400, "not-supported", shown, "not a search parameter of this type here")
     if modifier in param.target:
         text, modifier = f"{modifier}/{text}", ""
-    if modifier and modifier not in _MODIFIERS.get(param.kind, ()):
+    known = frozenset[str]() if param.is_kept else _MODIFIERS.get(param.kind, frozenset())
+    if modifier and modifier not in known:
         raise Unfit(400, "not-supported", name, "this modifier is not supported")
     values = tuple(value for value in _split(text) if value)
     if not values or len(values) > ALTERNATIVES_MAX:
@@ -114,6 +116,16 @@ def _criterion(resource: Resource, given: str, text: str) -> Criterion:
         for value in values:
             stretch(value, name)
     return Criterion(name, param, modifier, values)
+
+
+def _check_kept(criteria: Sequence[Criterion]) -> None:
+    """A board's search hears each of its own parameters once: another one would be lost."""
+    seen: set[str] = set()
+    for criterion in criteria:
+        if criterion.param.is_kept and criterion.param.path in seen:
+            raise Unfit(400, "not-supported", criterion.name, "can be asked for once only")
+        if criterion.param.is_kept:
+            seen.add(criterion.param.path)
 
 
 def _split(text: str) -> Iterator[str]:

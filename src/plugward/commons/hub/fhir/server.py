@@ -34,7 +34,7 @@ BASE = "/fhir/R4"
 KIND = "application/fhir+json; charset=utf-8"
 BODY_BYTES_MAX = 1 << 20
 DEPTH_MAX = 40
-INCLUDED_MAX = 200
+INCLUDED_MAX = 100
 LOCKS_MAX = 1_024
 _JSON = frozenset({"application/fhir+json", "application/json"})
 _ANY = _JSON | {"*/*", "application/*", ""}
@@ -74,7 +74,7 @@ class FhirServer:
     @property
     def resources(self) -> dict[str, Resource]:
         """The resource types by name, as the boards are plugged in at this moment."""
-        boards = {name: plugged.board for name, plugged in self._runtime.plugged.items()}
+        boards = self._runtime.boards
         if tuple(boards) != self._known:
             self._resources = {
                 resource.type: resource
@@ -187,9 +187,15 @@ class FhirServer:
 
     async def _many(self, resource: Resource, ids: Sequence[str]) -> list[Json]:
         if resource.many is not None:
-            return list(await self._call(resource.many, tuple(ids)))
-        found = [await self._get(resource, id_) for id_ in ids]
-        return [one for one in found if one is not None]
+            try:
+                return list(await self._call(resource.many, tuple(ids)))
+            except NotFound:  # one of them is gone: the others still count
+                return [one for id_ in ids for one in await self._one(resource, id_)]
+        return [one for id_ in ids for one in await self._one(resource, id_)]
+
+    async def _one(self, resource: Resource, id_: str) -> list[Json]:
+        found = await self._get(resource, id_)
+        return [] if found is None else [found]
 
     async def _included(
         self, resource: Resource, page: Sequence[Json], wish: Wish
