@@ -105,7 +105,7 @@ def _pie(members: list[str], values: list[float | None]) -> dict[str, Any]:
         "series": [
             {
                 "type": "pie",
-                "radius": ["42%", "68%"],
+                "radius": ["38%", "58%"],
                 "center": ["32%", "50%"],
                 "label": {"show": False},
                 "data": slices,
