@@ -363,10 +363,12 @@ class Runtime:
         plugged = self.plugged[board]
         await skip(plugged.store, plugged.consumers, parked, by=by, reason=reason)
 
-    async def prove(self) -> list[Proven]:
-        """Run the proofs of every board."""
+    async def prove(self, *, only: str = "") -> list[Proven]:
+        """Run the proofs of every board, or of one."""
         found: list[Proven] = []
         for plugged in self.plugged.values():
+            if only not in ("", plugged.board.name):
+                continue
             request = new_id()
             envelope = Envelope(request=request, actor=plugged.actor, campus="", trace=request.hex)
             for proof in plugged.board.proofs:
