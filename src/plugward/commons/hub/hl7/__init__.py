@@ -5,6 +5,7 @@
 '示例'
 """
 
+from .batch import Batch, is_batch, read_batch, write_batch
 from .build import (
     Acknowledgement,
     Answer,
@@ -28,6 +29,7 @@ __all__ = [
     "UTF_8",
     "Acknowledgement",
     "Answer",
+    "Batch",
     "ErrorCode",
     "Hl7Error",
     "Message",
@@ -41,10 +43,13 @@ __all__ = [
     "escape",
     "from_text",
     "header",
+    "is_batch",
     "parse",
     "parse_path",
     "read_answer",
+    "read_batch",
     "refuse_unread",
     "timestamp",
     "unescape",
+    "write_batch",
 ]

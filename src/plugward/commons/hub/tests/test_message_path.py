@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from plugward.commons.hub.hl7 import ErrorCode, Hl7Error, Message, acknowledge, parse, parse_path
 from plugward.commons.hub.intake import Intake, NotGranted, Plan
-from plugward.commons.hub.lanes import DONE, Destination, Failed, Lanes, Retry
+from plugward.commons.hub.lanes import DONE, Destination, Failed, Kind, Lanes, Retry
 from plugward.commons.hub.ledger import (
     Answered,
     Arrival,
@@ -457,3 +457,66 @@ def test_sec_hub_03_noise_is_answered_or_closed_and_the_next_sender_is_served(
             assert server.partial_bytes == 0
 
     asyncio.run(attack())
+
+
+async def test_a_ledger_of_the_first_shape_is_carried_over_with_what_waits(tmp_path: Path) -> None:
+    """Its deliveries were one a message and lane; none is lost, and they go out in order."""
+    first_shape = """
+    CREATE TABLE message (
+        seq INTEGER PRIMARY KEY, id BLOB NOT NULL, sender TEXT NOT NULL, control_id TEXT NOT NULL,
+        digest BLOB NOT NULL, kind TEXT NOT NULL, peer TEXT NOT NULL, received_at INTEGER NOT NULL,
+        body BLOB NOT NULL, answer BLOB, code TEXT NOT NULL DEFAULT '');
+    CREATE TABLE delivery (
+        destination TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL,
+        state TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0,
+        reason TEXT NOT NULL DEFAULT '', settled_at INTEGER, answer BLOB,
+        PRIMARY KEY (destination, key, seq)) WITHOUT ROWID;
+    CREATE INDEX delivery_open ON delivery (state, seq) WHERE state <> 'done';
+    CREATE INDEX delivery_pending ON delivery (destination, key, seq) WHERE state = 'pending';
+    CREATE TABLE lane (
+        destination TEXT NOT NULL, key TEXT NOT NULL, due_at INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (destination, key)) WITHOUT ROWID;
+    """
+    with sqlite3.connect(tmp_path / "hub.sqlite") as before:
+        before.executescript(first_shape)
+        for seq in (1, 2):
+            row = (seq, new_id().bytes, "REG|C1", str(seq), b"", "ADT^A28", "", 0, adt(str(seq)))
+            before.execute("INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?, NULL, '')", row)
+            before.execute(
+                "INSERT INTO delivery (destination, key, seq) VALUES ('LIS', 'P', ?)", (seq,)
+            )
+        before.execute("INSERT INTO lane (destination, key, due_at) VALUES ('LIS', 'P', 0)")
+    before.close()
+    async with running(tmp_path) as node:
+        assert node.ledger.pending == {"LIS": 2}
+        heads = await node.ledger.heads("LIS", lanes=8, per_lane=8)
+        assert [(one.seq, one.control_id, one.part) for one in heads] == [(1, "1", 0), (2, "2", 0)]
+
+
+async def test_an_outage_does_not_use_up_the_patience_for_refusals(tmp_path: Path) -> None:
+    """Five failed connections, then AE: the receiver still gets its full number of tries."""
+    kinds = [Kind.CONNECT] * 5 + [Kind.ERROR] * 2
+    policy: dict[str, Retry] = {
+        Kind.ERROR: Retry(first_s=1.0, factor=1.0, attempts_max=3),
+        Kind.CONNECT: Retry(first_s=1.0, factor=1.0),
+    }
+    tried: list[str] = []
+
+    async def deliver(_: Delivery) -> Outcome:
+        kind = kinds[len(tried)] if len(tried) < len(kinds) else ""
+        tried.append(kind)
+        if kind:
+            raise Failed("no", kind)
+        return DONE
+
+    async with running(tmp_path, TO_LIS) as node:
+        node.lanes.add(Destination("LIS", deliver, policy))
+        assert (await node.send(adt()))["MSA-1"] == "AA"
+        for attempt in range(1, len(kinds) + 1):
+            await wait_until(partial(lambda count: len(tried) >= count, attempt))
+            await wait_until(lambda: node.clock.next_due is not None)
+            await node.clock.advance(timedelta(seconds=2))
+        await wait_until(lambda: node.ledger.pending["LIS"] == 0)
+        assert not await node.ledger.dead_letters()
+    assert tried == [*kinds, ""]
