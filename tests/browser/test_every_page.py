@@ -193,7 +193,7 @@ def walk(
         path = waiting.pop(0)
         seen.answered.add(table.find("GET", path.partition("?")[0])[0].page.path)  # type: ignore[index]  # found before
         seen.wrong.extend(f"{path}: {what}" for what in look(tab, path, known, axe=axe))
-        links = tab.page.locator("a[href^='/']").evaluate_all(
+        links = tab.page.locator("a[href^='/']:not([download])").evaluate_all(
             "links => links.map((link) => link.getAttribute('href'))"
         )
         for link in (link.partition("#")[0] for link in links):

@@ -62,6 +62,14 @@ class Go(msgspec.Struct, frozen=True):
     said: str = ""
 
 
+class Download(msgspec.Struct, frozen=True):
+    """A file for the person's own programs instead of a page. ``name`` with its ending."""
+
+    name: str
+    content: bytes
+    kind: str
+
+
 class Column(msgspec.Struct, frozen=True):
     """A column of a ``Grid``: its heading and the field it shows."""
 

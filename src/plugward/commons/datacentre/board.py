@@ -9,6 +9,12 @@ from .service import DataCentreService
 board = Board(
     contract=DataCentre,
     service=DataCentreService,
-    pages=[pages.reports_page, pages.report_page, pages.details_page, pages.cockpit_page],
+    pages=[
+        pages.reports_page,
+        pages.report_page,
+        pages.export_page,
+        pages.details_page,
+        pages.cockpit_page,
+    ],
     home=[pages.at_home],
 )

@@ -5,12 +5,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from plugward.kernel import Message, Plain
-from plugward.kernel.pages import Home, Key, Place, Stat, View, Viewer, home, page, view
+from plugward.kernel.pages import Download, Home, Key, Place, Stat, View, Viewer, home, page, view
 from plugward.kit.time import hospital_date
 from plugward.vocabulary import CampusCode, DepartmentCode
 
 from .contract import CockpitFigure, DataCentre, ReportCard, Selection, Sheet, SheetRow
 from .drawing import cockpit_charts, report_chart
+from .saving import KIND, as_csv
 from .service import DataCentreService
 from .showing import SPANS, Shown, span_of, told
 
@@ -72,6 +73,7 @@ def _by_board(cards: list[ReportCard]) -> list[tuple[str, list[ReportCard]]]:
     keys=(
         Key("F4", "驾驶舱", "Cockpit", "#cockpit"),
         Key("F6", "起始日", "From", "#since"),
+        Key("F8", "导出", "Export", "#export"),
         Key("F9", "查询", "Run", "#run"),
     ),
 )
@@ -91,10 +93,26 @@ async def report_page(report: str, asked: Asked, centre: DataCentre, viewer: Vie
             (span, shown.span(span), urlencode(_pairs(chosen.replace(**_days(span, viewer)))))
             for span in SPANS
         ],
+        export=f"/datacentre/reports/{report}/csv?{urlencode(_pairs(chosen))}",
         now_span=span_of(chosen, hospital_date(viewer.now)),
         say=shown,
         fresh_s=60,
     )
+
+
+@page(
+    "/datacentre/reports/{report}/csv",
+    title="导出",
+    title_en="Export",
+    permission="datacentre.read",
+)
+async def export_page(report: str, asked: Asked, centre: DataCentre, viewer: Viewer) -> Download:
+    """The same grid as a file for spreadsheets."""
+    sheet = await centre.report(report, _chosen(viewer, asked))
+    shown = Shown(viewer.language)
+    total, part = viewer.say("合计", "Total"), viewer.say("小计", "Sub-total")
+    name = f"{shown.words(sheet.card.title)} {sheet.since} {sheet.until}.csv"
+    return Download(name, as_csv(sheet, shown, total, part), KIND)
 
 
 def _lines(sheet: Sheet, shown: Shown, chosen: Selection) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 import msgspec
 from markupsafe import Markup
 
-from plugward.kernel.pages import Action, Go, Grid, Page, Place, View, Viewer
+from plugward.kernel.pages import Action, Download, Go, Grid, Page, Place, View, Viewer
 from plugward.kernel.refusals import BadRequest, NotAllowed
 from plugward.kernel.runtime import Runtime
 
@@ -81,6 +81,8 @@ class PagesServed:
         if isinstance(made, Grid):
             body = table.renderer.render("portal/grid.html", grid_values(made, route.page), scene)
             return self._document(table, route.page, scene, request, body, 200)
+        if isinstance(made, Download):
+            return _file(made)
         raise TypeError(f"{route.page.path} returned {type(made).__name__}")
 
     def _document(
@@ -118,6 +120,13 @@ class PagesServed:
         await getattr(client, name)(*msgspec.structs.astuple(arguments))
         back = request.headers.get("hx-current-url", "")
         return _go(request, Go(local("/" + back.partition("//")[2].partition("/")[2])))
+
+
+def _file(made: Download) -> Response:
+    """Saved, never shown: a browser must not take it for a page of ours."""
+    answer = Response(made.content, kind=made.kind)
+    name = quote(made.name, safe="")
+    return answer.header("content-disposition", f"attachment; filename*=UTF-8''{name}")
 
 
 def _go(request: Request, go: Go) -> Response:

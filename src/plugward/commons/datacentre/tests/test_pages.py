@@ -1,5 +1,7 @@
 """Pages 页面: the manager's way from the cockpit to the facts, and who may not go it."""
 
+import csv
+import io
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 from plugward.commons.datacentre.board import board as datacentre_board
 from plugward.commons.datacentre.contract import Measure, Selection, Words
+from plugward.commons.datacentre.saving import safe
 from plugward.commons.datacentre.showing import Shown, span_of, told
 from plugward.commons.datacentre.tests.conftest import Hospital, a_stay, ended
 from plugward.commons.datacentre.tests.ward.board import board as ward_board
@@ -159,3 +162,31 @@ def test_the_usual_stretches_are_recognised() -> None:
     assert span_of(Selection(since=today, until=today), today) == "today"
     assert span_of(Selection(since=today.replace(day=1), until=today), today) == "month"
     assert span_of(Selection(since=today.replace(day=3), until=today), today) == ""
+
+
+async def test_a_report_is_saved_for_spreadsheets(house: Hospital) -> None:
+    """导出：每行写全标签，数字不带千分位，小计与合计都在；浏览器只存不显。"""
+    browser = await signed_in(house, MANAGER)
+    page = (await browser.get(REPORT)).text
+    link = re.search(r'href="([^"]*/csv[^"]*)"', page)
+    assert link is not None
+    answer = await browser.get(link[1].replace("&amp;", "&"))
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["content-disposition"].startswith("attachment; filename*=UTF-8''")
+    lines = list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+    assert len({len(line) for line in lines}) == 1
+    assert lines[-1][0] == "合计"
+    assert "114.05" in lines[-1]
+    assert any("小计" in line for line in lines)
+
+
+async def test_who_may_not_read_reports_may_not_save_them(house: Hospital) -> None:
+    browser = await signed_in(house, DOCTOR)
+    assert (await browser.get(f"{REPORT}/csv")).status == 403
+
+
+@pytest.mark.parametrize("label", ["=1+1", "+1", "-1", "@sum", "\tx"])
+def test_a_label_that_begins_like_a_formula_is_text(label: str) -> None:
+    """SEC-INJ：单元格以 = + - @ 开头的一律写成文本。"""
+    assert safe(label) == f"'{label}"
+    assert safe("心血管内科") == "心血管内科"
