@@ -4,7 +4,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -61,8 +61,8 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     parameters: tuple[str, ...]
     returns: Any
     doc: str
-    subjects_of_request: Callable[[Any], Iterator[tuple[str, UUID]]]
-    subjects_of_answer: Callable[[Any], Iterator[tuple[str, UUID]]]
+    subjects_of_request: Callable[[Any], list[tuple[str, UUID]]]
+    subjects_of_answer: Callable[[Any], list[tuple[str, UUID]]]
 
     @property
     def full_name(self) -> str:
@@ -248,42 +248,66 @@ def _plain(hint: Any) -> Any:
 # ── whom an operation concerns: found from the types, for the audit log ──────────────────────
 
 _SUBJECTS = {"PatientId": "patient", "EncounterId": "encounter"}
-_Finder = Callable[[Any], Iterator[tuple[str, UUID]]]
+_Found = list[tuple[str, UUID]]
+_Finder = Callable[[Any], _Found]
+_Collector = Callable[[Any, _Found], None]  # adds what a value names
 
 
 def _finder(fields: dict[str, Any]) -> _Finder:
     found = [(name, sub) for name, hint in fields.items() if (sub := _sub(hint)) is not None]
-
-    def find(value: Any) -> Iterator[tuple[str, UUID]]:
-        for name, sub in found:
-            inner = getattr(value, name)
-            if inner is not None:
-                yield from sub(inner)
-
-    return find if found else _nobody
+    return _finding(_of_parts(found)) if found else _nobody
 
 
-def _nobody(value: Any) -> Iterator[tuple[str, UUID]]:  # noqa: ARG001 - same shape as a finder
-    return iter(())
+def _nobody(value: Any) -> _Found:  # noqa: ARG001 - same shape as a finder
+    return []
 
 
 def _answer_finder(returns: Any) -> _Finder:
-    return _sub(returns) or _nobody
+    sub = _sub(returns)
+    return _finding(sub) if sub else _nobody
 
 
-def _sub(hint: Any, seen: frozenset[Any] = frozenset()) -> _Finder | None:
+def _finding(sub: _Collector) -> _Finder:
+    def find(value: Any) -> _Found:
+        found: _Found = []
+        if value is not None:
+            sub(value, found)
+        return found
+
+    return find
+
+
+def _of_parts(pairs: list[tuple[str, _Collector]]) -> _Collector:
+    def collect(value: Any, found: _Found) -> None:
+        for name, sub in pairs:
+            part = getattr(value, name)
+            if part is not None:
+                sub(part, found)
+
+    return collect
+
+
+def _of_each(inner: _Collector) -> _Collector:
+    def collect(values: Any, found: _Found) -> None:
+        for value in values:
+            if value is not None:
+                inner(value, found)
+
+    return collect
+
+
+def _sub(hint: Any, seen: frozenset[Any] = frozenset()) -> _Collector | None:
     if isinstance(hint, typing.NewType) and hint.__name__ in _SUBJECTS:
         subject = _SUBJECTS[hint.__name__]
-        return lambda value: iter(((subject, value),))
+        return lambda value, found: found.append((subject, value))
     hint = _plain(hint)
     origin = get_origin(hint)
     if origin is tuple:
         inner = _sub(get_args(hint)[0], seen) if get_args(hint) else None
-        return (lambda values: (s for v in values for s in inner(v))) if inner else None
+        return _of_each(inner) if inner else None
     if origin in (typing.Union, types.UnionType):
         options = [_sub(part, seen) for part in get_args(hint) if part is not type(None)]
-        only = options[0] if len(options) == 1 else None
-        return (lambda value: iter(()) if value is None else only(value)) if only else None
+        return options[0] if len(options) == 1 else None
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct) and hint not in seen:
         fields = {
             name: part
@@ -291,14 +315,5 @@ def _sub(hint: Any, seen: frozenset[Any] = frozenset()) -> _Finder | None:
             if get_origin(part) is not typing.ClassVar
         }
         pairs = [(name, sub) for name, part in fields.items() if (sub := _sub(part, seen | {hint}))]
-        if not pairs:
-            return None
-
-        def find(value: Any) -> Iterator[tuple[str, UUID]]:
-            for name, sub in pairs:
-                part = getattr(value, name)
-                if part is not None:
-                    yield from sub(part)
-
-        return find
+        return _of_parts(pairs) if pairs else None
     return None

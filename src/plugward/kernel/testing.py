@@ -25,6 +25,7 @@ from .events.consumer import Consumer
 from .events.feed import Feed
 from .message import Event, tag_of
 from .runtime import Plugged, Runtime
+from .store import quick
 from .store.databases import MEMORY, Databases
 from .store.frames import Frame, carried_by, key_text
 
@@ -80,6 +81,7 @@ class Bench:
         self._fakes = tuple(fakes)
         self._published: list[Frame] = []
         self.statements: list[str] = []
+        self._overheard: list[Any] = []
         self.runtime = Runtime(
             Databases(self._location(database or database_under_test())),
             self.clock,
@@ -243,10 +245,14 @@ class Bench:
             self.statements.append(statement)
 
         sa_event.listen(target, "before_cursor_execute", note)
+        quick.overhear(target, self.statements.append)
+        self._overheard.append(target)
 
     async def stop(self) -> None:
         if self._started:
             self._started = False
+            for target in self._overheard:
+                quick.leave(target)
             await self.runtime.stop()
 
 

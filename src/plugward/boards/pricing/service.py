@@ -1,11 +1,12 @@
 """What pricing does: learn prices, price facts, cancel what is withdrawn, quote."""
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, or_
+from sqlalchemy import Integer, Select, bindparam, exists, or_, select
 
-from plugward.kernel import Message, Reading, Store, Work, in_work, reading
+from plugward.kernel import Message, Moment, Reading, Store, Work, in_work, reading
 from plugward.kit.ids import derive
 from plugward.kit.time import Instant
 from plugward.vocabulary import CampusCode, ChargeId, ChargeRequest, EncounterId
@@ -202,24 +203,33 @@ class PricingService(Pricing):
 
 def _prices_at(read: Reading, items: Iterable[str], instant: Instant) -> dict[str, PriceVersion]:
     """The versions in force at an instant: the highest that has begun, unless it has ended."""
-    later = price_versions.alias("later")
-    in_force: tuple[ColumnElement[bool], ...] = (
-        price_versions.c.valid_from <= instant,
-        price_versions.c.is_retired.is_(False),
-        or_(price_versions.c.valid_to.is_(None), price_versions.c.valid_to > instant),
-        ~exists().where(
-            and_(
-                later.c.item == price_versions.c.item,
-                later.c.version > price_versions.c.version,
-                later.c.valid_from <= instant,
-            )
-        ),
-    )
-    wanted = tuple(sorted(items))
+    wanted = sorted(items)
     if not wanted:
         return {}
-    found = read.find(price_versions, PriceVersion, *in_force, limit=len(wanted), item=wanted)
+    found = read.kept(_IN_FORCE, PriceVersion, items=wanted, instant=instant, limit=len(wanted))
     return {version.item: version for version in found}
+
+
+def _in_force() -> Select[Any]:
+    instant, own = bindparam("instant", type_=Moment()), price_versions.c
+    later = price_versions.alias("later")
+    superseded = exists().where(
+        later.c.item == own.item, later.c.version > own.version, later.c.valid_from <= instant
+    )
+    return (
+        select(*(own[name] for name in PriceVersion.__struct_fields__))
+        .where(
+            own.item.in_(bindparam("items", expanding=True)),
+            own.valid_from <= instant,
+            own.is_retired.is_(False),
+            or_(own.valid_to.is_(None), own.valid_to > instant),
+            ~superseded,
+        )
+        .limit(bindparam("limit", type_=Integer))
+    )
+
+
+_IN_FORCE = _in_force()
 
 
 def _not_dealt_with(read: Reading, facts: dict[ChargeId, UnpricedFact]) -> list[UnpricedFact]:

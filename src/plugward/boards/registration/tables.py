@@ -90,7 +90,7 @@ appointments = tables.define(
     Column("booked_at", Moment, nullable=False),
     Column("author", String(80), nullable=False),
     Column("bill", Id, nullable=True),
-    Index("ix_registration_appointment_day", "campus", "day", "starts_at"),
+    Index("ix_registration_appointment_list", "campus", "day", "starts_at", "id"),
     Index("ix_registration_appointment_patient", "patient", "day"),
     Index("ix_registration_appointment_session", "session", "state"),
     Index("ix_registration_appointment_hold", "state", "held_until"),

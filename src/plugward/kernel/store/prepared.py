@@ -84,6 +84,12 @@ def find(
 
 
 @cache
+def count(table: Table, shape: Shape, sight: Sight) -> Select[Any]:
+    """How many rows there are of a shape."""
+    return statements.count(table).where(*_conditions(table, shape), *_seen(table, sight))
+
+
+@cache
 def change(table: Table, shape: Shape, columns: tuple[str, ...], sight: Sight) -> Update:
     """An update of ``columns`` with binds ``v_…`` where the row is still as binds ``w_…`` say."""
     return (

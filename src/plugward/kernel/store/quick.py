@@ -24,6 +24,7 @@ from .columns import Id, Moment, State
 
 Convert = Callable[[Any], Any]
 SHAPES_MAX = 4_000
+MANY = 8
 _DIALECT = SQLiteDialect_pysqlite()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSTCOMPILE = "__[POSTCOMPILE_{}]"
@@ -104,15 +105,34 @@ def add(connection: Connection, statement: Any, many: Sequence[dict[str, Any]]) 
         raise _told(quick.text, error) from error
 
 
+def overhear(engine: Any, hear: Callable[[str], None]) -> None:
+    """Tell of every statement on this engine from now on (tests count them)."""
+    _ears.append((engine, hear))
+
+
+def leave(engine: Any) -> None:
+    """Nobody listens to this engine any more."""
+    _ears[:] = [(of, hear) for of, hear in _ears if of is not engine]
+
+
+_ears: list[tuple[Any, Callable[[str], None]]] = []
+
+
 def _converted(convert: Convert | None, column: tuple[Any, ...]) -> Any:
-    return column if convert is None else map(convert, column)
+    """A column's values; in a long one most stand more than once and are converted once."""
+    if convert is None:
+        return column
+    if len(column) < MANY:
+        return map(convert, column)
+    known = {value: convert(value) for value in set(column)}
+    return map(known.__getitem__, column)
 
 
 def _driver(connection: Connection, text: str) -> sqlite3.Connection:
-    """The driver's connection. Whoever counts SQLAlchemy's statements hears of this one too."""
-    if getattr(connection.engine, "_has_events", True):
-        for hear in connection.dispatch.before_cursor_execute:
-            hear(connection, None, text, (), None, False)
+    """The driver's connection, after telling whoever counts statements of this one."""
+    for engine, hear in _ears:
+        if engine is connection.engine:
+            hear(text)
     return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
@@ -189,11 +209,11 @@ def _uuid_of(value: bytes | None) -> UUID | None:
         return None
     made = _NEW(UUID)
     _SET(made, "int", int.from_bytes(value))
-    _SET(made, "is_safe", SafeUUID.unknown)
+    _SET(made, "is_safe", _UNKNOWN)
     return made
 
 
-_NEW, _SET = object.__new__, object.__setattr__
+_NEW, _SET, _UNKNOWN = object.__new__, object.__setattr__, SafeUUID.unknown
 
 
 def _moment_of(value: int | None) -> datetime | None:

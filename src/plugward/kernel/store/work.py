@@ -6,7 +6,8 @@ so nothing inside it can wait for another board. ``Reading`` is the part that ch
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -23,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.sql import Executable
+from sqlalchemy.sql.visitors import iterate
 
 from plugward.kit.ids import derive
 from plugward.kit.time import Instant
@@ -133,10 +135,12 @@ class Reading:
 
     def count(self, table: Table, *where: ColumnElement[bool], **equals: Any) -> int:
         """How many rows fit."""
-        statement = statements.count(table).where(
-            *where, *statements.equals(table, equals), *self.visible(table)
-        )
-        return int(self._execute(statement).scalar_one())
+        shape, values = prepared.shape_of(equals)
+        statement = prepared.count(table, shape, self._sight(table, values))
+        if where:
+            return int(self._execute(statement.where(*where), values).scalar_one())
+        [(found,)] = quick.rows(self._connection, statement, values)
+        return int(found)
 
     def select(
         self, table: Table, kind: type[M], *where: ColumnElement[bool], **equals: Any
@@ -153,6 +157,19 @@ class Reading:
         """
         found: Sequence[Row[Any]] = self._execute(statement).all()
         return found
+
+    def kept(self, statement: Select[Any], kind: type[M], **values: Any) -> tuple[M, ...]:
+        """Rows, as messages, of a hand-written select that is made once, with binds for what
+        changes: for what ``find`` cannot ask, a thousand times an hour.
+
+        It selects the message's columns in the order of its fields, bounded with ``limit``, and
+        only from tables that are not cut by campus.
+        """
+        if any(found.info.get("scope") != "shared" for found in _tables_of(statement)):
+            raise TypeError("a kept select reads shared tables only")
+        names = kind.__struct_fields__
+        found = quick.rows(self._connection, statement, values)
+        return tuple([kind(**dict(zip(names, row, strict=True))) for row in found])
 
     def visible(self, table: Table) -> tuple[ColumnElement[bool], ...]:
         """The condition that cuts a campus-bound table to what the caller may see.
@@ -379,6 +396,13 @@ class Work(Reading):
     def _may_write(self, table: Table, campus: str | None) -> None:
         if table.info.get("scope") == "campus" and not self.actor.sees(campus or ""):
             raise NotFound
+
+
+@cache
+def _tables_of(statement: Select[Any]) -> tuple[Table, ...]:
+    """The tables a kept select reads, those behind an alias too."""
+    found = [cast("Table", part) for part in iterate(statement) if isinstance(part, Table)]
+    return tuple(found)
 
 
 def messages(rows: Iterable[Row[Any]], kind: type[M]) -> tuple[M, ...]:

@@ -81,10 +81,11 @@ def take_number(work: Work, session: Session, slot: Slot) -> None:
 def take_place(work: Work, made: Appointment, person: PatientId) -> None:
     """Nobody has two numbers of one clinic: a person's place in it is taken like a number."""
     key = (made.session, person)
-    work.insert_new(
-        places,
-        Place(session=made.session, person=person, campus=made.campus, free=1, appointment=None),
+    place = Place(
+        session=made.session, person=person, campus=made.campus, free=0, appointment=made.id
     )
+    if work.insert_new(places, place):
+        return  # nobody had it, so it is taken
 
     def refusal() -> AlreadyBooked:
         there = work.get(places, Place, key)
