@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import uvloop
 from rich.console import Console
 
 from plugward.kernel.manifest import ManifestError
@@ -45,7 +46,7 @@ def up(*, data: Path, host: str, port: int, mllp_port: int, demo: bool, speed: f
         return REFUSED
     try:
         folder.open()
-        return asyncio.run(_serve(folder, options, console))
+        return uvloop.run(_serve(folder, options, console))
     except (FolderError, ManifestError, MigrationFailed) as error:
         console.print(str(error), markup=False)
         return REFUSED

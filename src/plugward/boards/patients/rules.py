@@ -47,6 +47,7 @@ class Features(Message):
     birth_date: date | None
     id_card: Identifying
     phones: tuple[Identifying, ...]
+    sound: Identifying  # the name in pinyin, as the index keeps it
 
 
 class Known(Features):
@@ -195,8 +196,11 @@ def names_alike_percent(one: str, other: str) -> int:
     """How alike two names read or sound."""
     if one == other:
         return 100
-    sound = fuzz.ratio(pinyin_full(one), pinyin_full(other))
-    return int(max(fuzz.ratio(one, other), sound))
+    return _alike_percent((one, pinyin_full(one)), (other, pinyin_full(other)))
+
+
+def _alike_percent(one: tuple[str, str], other: tuple[str, str]) -> int:
+    return int(max(fuzz.ratio(one[0], other[0]), fuzz.ratio(one[1], other[1])))
 
 
 def score(one: Features, other: Features) -> tuple[int, tuple[str, ...]]:
@@ -207,7 +211,7 @@ def score(one: Features, other: Features) -> tuple[int, tuple[str, ...]]:
     if one.id_card and one.id_card == other.id_card:
         points += 50
         evidence.append("same-id-card")
-    name_points, name_evidence = _name_points(one.name, other.name)
+    name_points, name_evidence = _name_points(one, other)
     points += name_points
     evidence += name_evidence
     if one.birth_date is not None and one.birth_date == other.birth_date:
@@ -224,12 +228,13 @@ def score(one: Features, other: Features) -> tuple[int, tuple[str, ...]]:
     return max(0, min(points, 100)), tuple(evidence)
 
 
-def _name_points(one: str, other: str) -> tuple[int, list[str]]:
-    if one == other:
+def _name_points(one: Features, other: Features) -> tuple[int, list[str]]:
+    if one.name == other.name:
         return 45, ["same-name"]
-    if pinyin_full(one) and pinyin_full(one) == pinyin_full(other):
+    if one.sound and one.sound == other.sound:
         return 40, ["same-sound"]
-    if names_alike_percent(one, other) >= NAMES_ALIKE_PERCENT:
+    alike = _alike_percent((one.name, one.sound), (other.name, other.sound))
+    if alike >= NAMES_ALIKE_PERCENT:
         return 25, ["alike-name"]
     return 0, []
 

@@ -1,6 +1,6 @@
 """Is it somebody we know? Matching and writing happen in the registration's own transaction."""
 
-from plugward.kernel import Message, Plain, Reading, Work
+from plugward.kernel import Identifying, Message, Plain, Reading, Work
 from plugward.vocabulary import CampusCode, Identifier, PatientId
 
 from ..contract import (
@@ -49,6 +49,12 @@ class Holder(Message):
     system: Plain
     value: Plain
     patient: PatientId
+
+
+class Heard(Row):
+    """A patient's row with its name in pinyin."""
+
+    pinyin_full: Identifying
 
 
 class Match(Message):
@@ -182,6 +188,7 @@ def lookalikes(read: Reading, request: RegisterPatient) -> list[Candidate]:
         birth_date=request.birth_date,
         id_card=card_of(request.identifiers),
         phones=phones,
+        sound=sound,
     )
     return likely(request.id, features, _known(read, tuple(ids)[:BLOCK_MAX]))
 
@@ -193,7 +200,7 @@ class _Id(Message):
 def _known(read: Reading, ids: tuple[PatientId, ...]) -> tuple[Known, ...]:
     if not ids:
         return ()
-    rows = read.find(patients, Row, limit=BLOCK_MAX, id=ids)
+    rows = read.find(patients, Heard, limit=BLOCK_MAX, id=ids)
     cards = {
         n.patient: n.value
         for n in read.find(identifiers, Number, limit=BLOCK_MAX, patient=ids, system=ID_CARD)
@@ -210,6 +217,7 @@ def _known(read: Reading, ids: tuple[PatientId, ...]) -> tuple[Known, ...]:
             birth_date=row.birth_date,
             id_card=cards.get(row.id, ""),
             phones=tuple(phones.get(row.id, ())),
+            sound=row.pinyin_full,
         )
         for row in rows
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import TypeVar
 
-from plugward.kernel import Message, Plain, Reading
+from plugward.kernel import Identifying, Message, Plain, Reading
 from plugward.kit.time import Instant
 from plugward.vocabulary import CampusCode, Identifier, PatientId, Sex
 
@@ -46,7 +46,7 @@ class Row(Message):
 class Sounding(Row):
     """A patient's row with what its name sounds like."""
 
-    pinyin: Plain
+    pinyin: Identifying
 
 
 class Number(Message):

@@ -515,7 +515,12 @@ def test_names_are_compared_as_people_write_them() -> None:
 def test_twins_without_cards_are_not_suspected_but_homophones_are() -> None:
     def person(name: str) -> Features:
         return Features(
-            name=name, sex=Sex.MALE, birth_date=BORN, id_card="", phones=("13900001111",)
+            name=name,
+            sex=Sex.MALE,
+            birth_date=BORN,
+            id_card="",
+            phones=("13900001111",),
+            sound=pinyin_full(name),
         )
 
     assert score(person("张伟"), person("张强"))[0] < 60
