@@ -1,6 +1,7 @@
 """``plugward day``: a simulated day, its figures, and the audit of what it left behind."""
 
 import asyncio
+import gc
 import json
 import resource
 import tempfile
@@ -85,12 +86,20 @@ async def _run(folder: DataFolder, plan: Plan, console: Console) -> tuple[DayRep
     with Steps(console) as steps:
         step = steps.begin("visits 就诊", plan.visits)
         await hospital.start()
+        _collect_rarely()
         try:
             simulated = Day(hospital.runtime, clock, visits=plan.visits, seed=plan.seed)
             simulated.hospital.journal.write_acknowledged(plan.acknowledged)
             return await simulated.run(lambda done: steps.reach(step, done))
         finally:
             await hospital.stop()
+
+
+def _collect_rarely() -> None:
+    """What is loaded stays; what a day makes and drops is freed without looking for cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _dawn() -> Instant:

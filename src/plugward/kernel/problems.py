@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from .codec import pack, unpack
+from .codec import convert, pack, unpack
 from .refusals import (
     KNOWN_REFUSALS,
     Conflict,
@@ -58,7 +58,7 @@ def error_of(problem: Problem) -> Refusal | Unavailable | Fault:
     known = KNOWN_REFUSALS.get(problem.code)
     if known is None:
         return unknown_refusal(problem)
-    fields = msgspec.convert(problem.fields, known.fields_type)
+    fields = convert(problem.fields, known.fields_type)
     return known(**{name: getattr(fields, name) for name in known.fields_type.__struct_fields__})
 
 

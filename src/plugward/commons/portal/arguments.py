@@ -6,6 +6,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
+from plugward.kernel import codec
 from plugward.kernel.refusals import BadRequest
 
 _SEQUENCES = (tuple, list, frozenset)
@@ -67,7 +68,7 @@ def _message(name: str, kind: Any, given: dict[str, list[str]]) -> tuple[Any, se
         elif get_origin(_plain(hint)) in _SEQUENCES and field.required:
             raw[field.encode_name] = ()
     try:
-        return msgspec.convert(raw, kind, strict=False), used
+        return codec.convert(raw, kind, strict=False), used
     except msgspec.ValidationError as error:
         raise BadRequest(where=f"{name}: {_place(error)}"[:400]) from None
 
@@ -85,7 +86,7 @@ def _value(values: list[str], kind: Any, name: str) -> Any:
         if _without_none(plain) is bool:
             raw = raw.lower() in ("on", "true", "1", "yes")
     try:
-        return msgspec.convert(raw, kind, strict=False)
+        return codec.convert(raw, kind, strict=False)
     except msgspec.ValidationError as error:
         raise BadRequest(where=f"{name}: {_place(error)}"[:400]) from None
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from plugward.kernel.codec import convert
 from plugward.kernel.contracts import Contract, Operation
 from plugward.kernel.refusals import BadRequest, Refusal
 
@@ -40,7 +41,7 @@ def decode(operation: Operation, body: bytes) -> Any:
     if not isinstance(raw, dict):
         raise BadRequest(where="not a JSON object")
     try:
-        request = msgspec.convert(raw, operation.request)
+        request = convert(raw, operation.request)
     except msgspec.ValidationError as error:
         raise BadRequest(where=_without_value(str(error))) from None
     unknown = _unknown(raw, msgspec.to_builtins(request), "$")

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 import msgspec
 from markupsafe import Markup
 
+from plugward.kernel.codec import convert
 from plugward.kernel.pages import Action, Download, Go, Grid, Page, Place, View, Viewer
 from plugward.kernel.refusals import BadRequest, NotAllowed
 from plugward.kernel.runtime import Runtime
@@ -111,9 +112,7 @@ class PagesServed:
         request.route = f"do {operation.full_name}"
         row = (form.get("row") or [""])[0]
         try:
-            arguments = msgspec.convert(
-                {operation.parameters[0]: row}, operation.request, strict=False
-            )
+            arguments = convert({operation.parameters[0]: row}, operation.request, strict=False)
         except msgspec.ValidationError:
             raise BadRequest(where=operation.parameters[0]) from None
         client: Any = self._runtime.client(table.plugged[board].board.contract.protocol)  # type: ignore[union-attr]  # it has an operation

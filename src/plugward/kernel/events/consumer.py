@@ -19,7 +19,7 @@ from sqlalchemy import Connection, select
 from plugward.kit.ids import derive
 from plugward.kit.time import Clock
 
-from ..codec import from_json, pack
+from ..codec import convert, from_json, pack
 from ..envelope import Actor, Call, Envelope, calling
 from ..observe.traces import SPANS
 from ..refusals import AlreadyThere, ChangedMeanwhile, Refusal, Unavailable
@@ -213,7 +213,7 @@ class Consumer:
         assert reaction.carrying is not None
         body = from_json(frame.body, dict[str, Any])
         found = tuple(
-            msgspec.convert(part, reaction.carrying) for part in _carried(body, reaction.carrying)
+            convert(part, reaction.carrying) for part in _carried(body, reaction.carrying)
         )
         return Carried(event=frame.id, tag=frame.tag, items=found)
 
