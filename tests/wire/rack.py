@@ -74,7 +74,8 @@ class Rack:
         self.root = Root.create()
         self.clock = SystemClock()
         self.nodes: list[Node] = []
-        self.stores = 0
+        self.others: list[NatsWire] = []
+        self.url = broker.url if broker.port else ""
 
     def credentials(self, *manifests: Manifest, edge: bool = False) -> Credentials:
         return self.root.credentials(manifests, site=self.site, edge=edge)
@@ -109,18 +110,23 @@ class Rack:
         """A process on NATS with these boards, or one that only calls."""
         manifests: Sequence[Manifest] = [b.manifest for b in boards] or [caller or EDGE]
         credentials = self.credentials(*manifests, edge=edge)
-        wire = await NatsWire.connect(self.broker.url, credentials, clock=self.clock)
+        wire = await NatsWire.connect(self.url, credentials, clock=self.clock)
         return await self._started(wire, boards, store, replica)
 
     async def unix(
-        self, *boards: Board, listen: bool = False, edge: bool = False, caller: Manifest = EDGE
+        self,
+        *boards: Board,
+        listen: bool = False,
+        edge: bool = False,
+        caller: Manifest = EDGE,
+        store: Path | None = None,
     ) -> Node:
         """A process on the hospital's socket."""
         manifests = [b.manifest for b in boards] or [caller]
         credentials = self.credentials(*manifests, edge=edge)
         way = UnixWire.listen if listen else UnixWire.connect
         wire = await way(self.folder / "rack.sock", credentials, clock=self.clock)
-        return await self._started(wire, boards, None, "0")
+        return await self._started(wire, boards, store, "0")
 
     async def _started(
         self,
@@ -137,6 +143,8 @@ class Rack:
     async def stop(self) -> None:
         for node in reversed(self.nodes):
             await node.stop()
+        for wire in self.others:
+            await wire.close()
 
 
 @asynccontextmanager

@@ -60,6 +60,7 @@ class Node:
         self.runtime = runtime
         self.wire = wire
         self._replica = replica
+        self._faces: dict[str, FaceEndpoint] = {}
         self._listening = Listening(runtime, wire.endpoint, wire.directory, wire.bus(), declared)
 
     async def start(self, boards: Iterable[Board]) -> None:
@@ -74,7 +75,7 @@ class Node:
     async def stop(self) -> None:
         """No call is cut in half, no fact is left behind."""
         for name in list(self.runtime.plugged):
-            await self.wire.withdraw(name)
+            await self._withdraw(name)
         await self._listening.flush()
         await self.runtime.stop()
         await self._listening.stop()
@@ -88,11 +89,17 @@ class Node:
 
     async def unplug(self, name: str) -> None:
         """Take a board out: what has arrived is answered, then callers get *unplugged*."""
-        await self.wire.withdraw(name)
+        await self._withdraw(name)
         await self._listening.unplugged(name)
         await self.runtime.unplug(name)
         for feed in self._listening.forget(name):
             await feed.stop()
+
+    async def _withdraw(self, name: str) -> None:
+        face = self._faces.pop(name, None)
+        if face is not None:
+            face.close()
+        await self.wire.withdraw(name)
 
     def states(self) -> tuple[State, ...]:
         """How the boards of this process are."""
@@ -106,9 +113,8 @@ class Node:
 
     async def _serve(self, name: str) -> None:
         plugged = self.runtime.plugged[name]
-        offers: dict[str, Any] = {
-            "face": Offer(FACE.operations, FaceEndpoint(self.runtime, plugged))
-        }
+        self._faces[name] = face = FaceEndpoint(self.runtime, plugged)
+        offers: dict[str, Any] = {"face": Offer(FACE.operations, face)}
         if plugged.board.contract is not None and plugged.endpoint is not None:
             offers["call"] = Offer(plugged.board.contract.operations, plugged.endpoint)
         await self.wire.serve(self._state(name), **offers)

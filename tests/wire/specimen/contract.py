@@ -69,7 +69,7 @@ class BadColour(Invalid):
     colour: Colour
 
 
-class ThingKept(Event, tag="specimen.thing.kept.v1", key="id"):
+class ThingKept(Event, tag="specimen.thing.kept.v1", key="note"):
     id: UUID
     note: Plain
 

@@ -31,6 +31,7 @@ class SpecimenService(Specimen):
     def __init__(self, store: Store) -> None:
         self.store = store
         self.runs = 0
+        self.arrived = 0
 
     async def echo(self, thing: Everything) -> Everything:
         return thing
@@ -77,6 +78,7 @@ class SpecimenService(Specimen):
         return self._keep(work, id, note)
 
     async def keep_slowly(self, id: UUID, note: str, ms: int) -> int:
+        self.arrived += 1
         await asyncio.sleep(ms / 1000)
         return await self.store.work(self._keep, id, note)
 

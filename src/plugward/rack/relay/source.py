@@ -145,7 +145,7 @@ class RemoteFeed:
                 continue
             if facts.upto <= self._seen:
                 return  # the outbox has been moved to the archive; nothing more to be had here
-            self.repaired += len(facts.frames)
+            self.repaired += sum((frame.position or 0) <= upto for frame in facts.frames)
             self._add(facts.frames, facts.upto)
 
     async def _reconcile(self) -> None:

@@ -113,6 +113,10 @@ class Broker:
         return f"nats://127.0.0.1:{self.port}"
 
     @property
+    def name(self) -> str:
+        return self._cluster.name if self._cluster else "plugward"
+
+    @property
     def pid(self) -> int:
         assert self._process is not None, "not started"
         return self._process.pid
@@ -195,7 +199,7 @@ class Broker:
         """JSON is a subset of the server's own configuration language."""
         made: dict[str, Any] = {
             "listen": f"127.0.0.1:{self.port}",
-            "server_name": self._cluster.name if self._cluster else "plugward",
+            "server_name": self.name,
             "max_payload": PAYLOAD_BYTES_MAX,
             "write_deadline": "5s",
             "jetstream": {"store_dir": str(self.folder / "jetstream")},

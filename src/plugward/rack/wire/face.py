@@ -198,6 +198,11 @@ class FaceEndpoint:
         self._runtime = runtime
         self._plugged = plugged
         self._rendering: Any = None
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """Whoever waits for the next fact waits no longer."""
+        self._closing.set()
 
     async def __call__(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
         board = self._plugged.board.name
@@ -221,16 +226,24 @@ class FaceEndpoint:
     async def _facts(self, after: int, limit: int, wait_ms: int) -> Facts:
         feed, engine = self._plugged.feed, self._plugged.store.engine
         if wait_ms and feed.last_position <= after:
-            try:
-                async with asyncio.timeout(min(wait_ms, WAIT_MS_MAX) / 1000):
-                    await feed.after(after)
-            except TimeoutError:
-                return Facts((), after, feed.last_position)
+            await self._news(after, min(wait_ms, WAIT_MS_MAX) / 1000)
         rows = await engine.read(lambda c: read_frames(c, engine.tables, after))
         rows = rows[: max(1, limit)]
         upto = (rows[-1].position or after) if rows else after
         frames = tuple(frame for frame in rows if frame.tag != COMMAND_DONE)
         return Facts(frames, upto, max(feed.last_position, upto))
+
+    async def _news(self, after: int, seconds: float) -> None:
+        """Wait for the next fact, so long at most, or until the board goes."""
+        waiting = {
+            asyncio.ensure_future(self._plugged.feed.after(after)),
+            asyncio.ensure_future(self._closing.wait()),
+        }
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
 
     async def _json(self, operation: str, body: bytes) -> bytes:
         from plugward.commons.portal.edge import decode  # noqa: PLC0415 - only where it is asked for
