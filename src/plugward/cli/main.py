@@ -149,6 +149,19 @@ def unplug(
     _run("plug", "act", "unplug", board, data, anyway=anyway)
 
 
+@rack.command("up")
+def rack_up(
+    plan: Annotated[
+        Path | None, typer.Argument(help="rack.toml; without one the folder's, or the default.")
+    ] = None,
+    data: Data = DEFAULT_DATA,
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="The demo hospital.")] = False,
+    port: Annotated[int | None, typer.Option(help="Portal port instead of the file's.")] = None,
+) -> None:
+    """Start the hospital as one process a board. Ctrl-C stops it cleanly."""
+    _run("rack", "up", plan, data, demo=demo, port=port)
+
+
 @rack.command("status")
 def rack_status(data: Data = DEFAULT_DATA, json: Json = False) -> None:
     """Every board with version, processes, replicas, memory and health."""

@@ -232,6 +232,10 @@ class Dispatcher:
             return True
         return self.elsewhere is not None and self.elsewhere.reaches(contract)
 
+    def reaches(self, board: str) -> bool:
+        """Whether another process offers this board now, with or without a contract."""
+        return self.elsewhere is not None and self.elsewhere.reaches(board)
+
     async def call(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
         """One call. Raises a Refusal, ``Unavailable`` or ``Fault``, and nothing else."""
         endpoint = self._endpoints.get(operation.board) or self.elsewhere

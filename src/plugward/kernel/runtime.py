@@ -20,11 +20,11 @@ from .auditlog import AuditLog
 from .board import Board, BoardError
 from .contracts import contract_of, is_contract
 from .dispatch import Dispatcher, LocalEndpoint, Transport
-from .envelope import Actor, Call, Envelope, board_actor, calling
+from .envelope import Actor, Call, Envelope, OfBoards, board_actor, calling
 from .events.attempt import attempt
 from .events.consumer import STOPPING_WAIT_S, Consumer, kind_of
 from .events.declare import Job
-from .events.feed import Feed
+from .events.feed import Feed, Source
 from .events.parked import Parked, list_parked, replay, skip
 from .manifest import Settings
 from .observe.logs import guard
@@ -92,6 +92,7 @@ class Runtime:
         self.dispatcher = Dispatcher(transport)
         self.plugged: dict[str, Plugged] = {}
         self.left_out: dict[str, str] = {}
+        self.declared: dict[str, Plugged] = {}  # boards of other processes: what they declare
         self._housekeeping: Timer | None = None
         self.outside: Outside = _Nowhere()
         self._settings = settings or {}
@@ -101,6 +102,22 @@ class Runtime:
     def reacting(self) -> bool:
         """False where boards are only looked at (audit): no timers, no reactions, no listeners."""
         return self._reacting
+
+    @property
+    def boards(self) -> dict[str, Board]:
+        """Every board whose declarations are known here, plugged in here or elsewhere."""
+        known = {**self.declared, **self.plugged}
+        return {name: plugged.board for name, plugged in known.items()}
+
+    @property
+    def shown(self) -> dict[str, Plugged]:
+        """The boards that can be reached now and whose pages can be made here."""
+        there = (n for n in self.declared if n not in self.plugged and self.dispatcher.reaches(n))
+        return {**self.plugged, **{name: self.declared[name] for name in there}}
+
+    def declare(self, boards: Iterable[Board]) -> None:
+        """Know these boards, which run in other processes: their stores stay closed here."""
+        self.declared = {board.name: self._made(board) for board in boards}
 
     # ── life ────────────────────────────────────────────────────────────────────────────────
     async def start(self, boards: Iterable[Board]) -> None:
@@ -177,8 +194,12 @@ class Runtime:
         await plugged.store.engine.stop()
 
     async def _open(self, board: Board) -> None:
+        plugged = self._made(board)
+        await plugged.store.engine.start()
+        self.plugged[board.name] = plugged
+
+    def _made(self, board: Board) -> Plugged:
         engine = self.databases.engine(board.tables, board.migrations, self.clock.now)
-        await engine.start()
         store = Store(engine, self.clock)
         plugged = Plugged(
             board,
@@ -193,11 +214,11 @@ class Runtime:
             inject=lambda needs: self.inject(plugged, needs),
             clock=self.clock,
         )
-        self.plugged[board.name] = plugged
+        return plugged
 
     def _granted(self, board: Board) -> frozenset[str]:
         """What a board may do in its own name: all its own, and the contracts it needs."""
-        return _Permitted(board)
+        return OfBoards({board.name, *board.manifest.needs}, board.manifest.permissions)
 
     def _connect(self, plugged: Plugged) -> None:
         board = plugged.board
@@ -226,10 +247,17 @@ class Runtime:
             await started()
 
     async def _listen(self, plugged: Plugged, source: Plugged) -> None:
-        name = source.board.name
+        await self.hear(plugged, source.feed, source.board)
+
+    async def hear(self, plugged: Plugged, source: Source, board: Board | None = None) -> None:
+        """Let a board react to the facts of another one, which may run in another process.
+
+        ``board`` are its declarations, where this process knows them.
+        """
+        name = source.board
         # A service may hear what another board declares for it: the hub sends what boards map.
         hears = getattr(plugged.service, "hears", None)
-        declared = hears(source.board) if hears is not None else ()
+        declared = hears(board) if hears is not None and board is not None else ()
         reactions = tuple(
             r
             for r in (*plugged.board.reactions, *declared)
@@ -239,7 +267,7 @@ class Runtime:
             return
         consumer = Consumer(
             plugged.store,
-            source.feed,
+            source,
             reactions,
             actor=plugged.actor,
             inject=lambda needs: self.inject(plugged, needs),
@@ -337,7 +365,7 @@ class Runtime:
         """On servers: give what is committed its position, and say how much that brought up."""
         settles = [getattr(p.store.engine, "settle", None) for p in self.plugged.values()]
         await asyncio.gather(*(settle() for settle in settles if settle is not None))
-        return self.lag()
+        return self._unheard()
 
     def lag(self) -> int:
         """How many facts are known and not yet dealt with, over all boards."""
@@ -384,20 +412,6 @@ def _run(statement: Delete, connection: Connection) -> None:
 
 def _run_proof(read: Reading, proof: Proof) -> Finding:
     return proof.check(read)
-
-
-class _Permitted(frozenset[str]):
-    """The permissions of a board: any operation of itself and of the contracts it needs."""
-
-    def __new__(cls, board: Board) -> "_Permitted":
-        made = super().__new__(cls, board.manifest.permissions)
-        made.boards = frozenset({board.name, *board.manifest.needs})
-        return made
-
-    boards: frozenset[str]
-
-    def __contains__(self, permission: object) -> bool:
-        return str(permission).partition(".")[0] in self.boards
 
 
 class _Nowhere:

@@ -32,8 +32,10 @@ class Embedded:
         without: frozenset[str] = frozenset(),
         extra: dict[str, dict[str, Any]] | None = None,
         reacting: bool = True,
+        lane: str = "main",
     ) -> None:
         self.folder = folder
+        self._lane = lane
         self.hospital: HospitalSettings = folder.settings()
         self.clock: Clock = clock or SystemClock()
         self._log: logging.Handler | None = None
@@ -42,7 +44,7 @@ class Embedded:
         self.runtime = Runtime(
             Databases(location),
             self.clock,
-            AuditLog(folder.audit / "audit.sqlite", self.clock),
+            AuditLog(folder.audit / "audit.sqlite", self.clock, lane=lane),
             transport=Transport.STRICT,
             settings=self._board_settings(extra or {}),
             reacting=reacting,
@@ -66,15 +68,23 @@ class Embedded:
         return merged
 
     async def start(self, progress: Progress = lambda _: None) -> None:
-        self._log = write_json(self.folder.logs / "plugward.jsonl")
-        # Writers and readers are threads with much to wait for and little to compute: let them have
-        # the interpreter as soon as their database answers, not five milliseconds later.
-        sys.setswitchinterval(THREAD_SWITCH_S)
+        self.begin()
         progress(f"{len(self.found.boards)} boards")
         await self.runtime.start(self.found.boards)
 
     async def stop(self) -> None:
         await self.runtime.stop()
+        self.end()
+
+    def begin(self) -> None:
+        """What a process needs before its boards: a log, and threads that hand over quickly."""
+        name = "plugward" if self._lane == "main" else self._lane
+        self._log = write_json(self.folder.logs / f"{name}.jsonl")
+        # Writers and readers are threads with much to wait for and little to compute: let them have
+        # the interpreter as soon as their database answers, not five milliseconds later.
+        sys.setswitchinterval(THREAD_SWITCH_S)
+
+    def end(self) -> None:
         if self._log is not None:
             stop_writing(self._log)
             self._log = None

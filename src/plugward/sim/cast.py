@@ -48,8 +48,8 @@ class Cast:
         """What the plugged boards give a role by default."""
         return frozenset(
             permission
-            for plugged in self._runtime.plugged.values()
-            for permission in plugged.board.manifest.roles.get(role, ())
+            for board in self._runtime.boards.values()
+            for permission in board.manifest.roles.get(role, ())
         )
 
     def actor(self, member: Member) -> Actor:

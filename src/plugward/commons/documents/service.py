@@ -109,8 +109,8 @@ class DocumentService(Documents):
     def _tellers(self, kind: Told) -> list[Teller]:
         return [
             declared
-            for plugged in self._runtime.plugged.values()
-            for declared in plugged.board.interop
+            for board in self._runtime.boards.values()
+            for declared in board.interop
             if isinstance(declared, Teller) and declared.kind is kind
         ]
 

@@ -52,7 +52,7 @@ class Routes:
 
     def inbound(self, kind: str) -> tuple[Inbound, ...]:
         """Who takes over a kind of message: boards after those they need."""
-        boards = tuple(plugged.board for plugged in self._runtime.plugged.values())
+        boards = tuple(self._runtime.boards.values())
         if boards != self._known:
             self._known = boards
             self._inbound = {}

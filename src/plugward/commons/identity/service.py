@@ -316,13 +316,13 @@ class IdentityService(Identity):
         work.delete_where(places, places.c.code == code)
 
     def _boards(self) -> tuple[str, ...]:
-        return tuple(self._runtime.plugged)
+        return tuple(self._runtime.boards)
 
     def _roles(self) -> dict[str, frozenset[str]]:
         """The roles of all plugged boards; merged again when one comes or goes."""
         boards = self._boards()
         if self._merged[0] != boards:
-            manifests = [p.board.manifest.roles for p in self._runtime.plugged.values()]
+            manifests = [board.manifest.roles for board in self._runtime.boards.values()]
             self._merged = (boards, merged_roles(manifests))
         return self._merged[1]
 

@@ -55,7 +55,7 @@ class Gateway:
         self._settings = settings
         self._guard = Guard(hosts, https=https)
         self._pace = Pace(in_flight_max=settings["in_flight_max"])
-        self._table = Table(runtime.plugged)
+        self._table = Table(runtime.shown)
         self.framer = Framer(runtime.clock, demo=demo)
         self.doors = Doors(runtime, https=https)
         self.streams = Streams(runtime, per_person_max=settings["streams_max"])
@@ -81,7 +81,7 @@ class Gateway:
     def table(self) -> Table:
         """The pages as the boards are plugged in at this moment."""
         if not self._table.is_of(self._runtime):
-            self._table = Table(self._runtime.plugged)
+            self._table = Table(self._runtime.shown)
         return self._table
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -51,12 +51,12 @@ class Todo(msgspec.Struct, frozen=True):
 @page("/", title="门户首页", title_en="Home", permission="portal.use", icon="house", order=0)
 async def home_page(viewer: Viewer, runtime: Runtime) -> View:
     """What this person works with, what waits, and how the day goes."""
-    table = Table(runtime.plugged)
+    table = Table(runtime.shown)
     parts = await all_within(
         HOME_S,
         [
             (f"{name} {number}", _asking(runtime, name, number, viewer))
-            for name, plugged in runtime.plugged.items()
+            for name, plugged in runtime.shown.items()
             for number, part in enumerate(plugged.board.home)
             if part.permission in viewer.permissions
         ],
@@ -78,7 +78,7 @@ async def home_page(viewer: Viewer, runtime: Runtime) -> View:
         todos=_todos(present, viewer),
         away=[
             {
-                "title": runtime.plugged[name].board.manifest.title,
+                "title": runtime.shown[name].board.manifest.title,
                 "note": table.words.say("tile_away", viewer.language),
             }
             for name in away
@@ -87,7 +87,7 @@ async def home_page(viewer: Viewer, runtime: Runtime) -> View:
 
 
 def _asking(runtime: Runtime, name: str, number: int, viewer: Viewer) -> Any:
-    plugged = runtime.plugged[name]
+    plugged = runtime.shown[name]
     return lambda: call_home(runtime, plugged, plugged.board.home[number], viewer)
 
 

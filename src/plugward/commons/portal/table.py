@@ -70,7 +70,7 @@ class Table:
 
     def is_of(self, runtime: Runtime) -> bool:
         """Whether the same boards are still plugged in."""
-        return self.plugged == runtime.plugged
+        return self.plugged == runtime.shown
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         """The page at a path. HEAD is answered like GET."""

@@ -6,9 +6,15 @@ from collections.abc import Iterable, Iterator
 from plugward.kernel.board import Board
 from plugward.kernel.manifest import Away, Manifest
 
+from .words import ActRefused
+
 _BOUND = re.compile(r"(>=|<=|==|<|>)(\d+(?:\.\d+)*)")
 # Without these nobody could come in to plug anything back.
 DOORS = frozenset({"identity", "portal"})
+_WITHOUT = {
+    Away.REQUIRED: "refuses what needs it",
+    Away.SKIP: "goes on without it",
+}
 
 
 def objections(board: Board, plugged: Iterable[Board]) -> Iterator[str]:
@@ -72,12 +78,29 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(numbers + [0] * (3 - len(numbers)))
 
 
-def who_needs(name: str, plugged: Iterable[Board]) -> list[tuple[Manifest, Away, str]]:
+def who_needs(name: str, plugged: Iterable[Manifest]) -> list[tuple[str, Away, str]]:
     """The boards that call this one, and what each does without it."""
     return [
-        (board.manifest, need.away, need.fallback)
-        for board in plugged
-        if (need := board.manifest.needs.get(name)) is not None
+        (manifest.name, need.away, need.fallback)
+        for manifest in plugged
+        if (need := manifest.needs.get(name)) is not None
+    ]
+
+
+def without(name: str, plugged: Iterable[Manifest], *, anyway: bool) -> list[str]:
+    """What each board does once this one is out, in words. Raises ``ActRefused``."""
+    if name in DOORS:
+        raise ActRefused(f"{name} is the hospital's door: without it nobody could come in.")
+    needing = who_needs(name, plugged)
+    stranded = [caller for caller, away, _ in needing if away is Away.REQUIRED]
+    if stranded and not anyway:
+        raise ActRefused(
+            f"{', '.join(stranded)} cannot work without {name}. Unplug them first, "
+            f"or say --anyway: then they refuse what needs it until it is back."
+        )
+    return [
+        f"{caller} {_WITHOUT.get(away, f'falls back: {fallback}')}"
+        for caller, away, fallback in needing
     ]
 
 

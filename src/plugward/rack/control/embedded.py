@@ -9,14 +9,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from plugward.kernel.access import Access
 from plugward.kernel.board import Board, BoardError, load_board
-from plugward.kernel.manifest import Away, ManifestError
+from plugward.kernel.manifest import ManifestError
 from plugward.kernel.refusals import Fault, Refusal, Unavailable
 from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.migrations import MigrationFailed
 from plugward.kit.ids import new_id
 
 from ..discover import board_entries
-from .checks import DOORS, objections, who_hears, who_needs
+from .checks import objections, who_hears, without
 from .words import ActRefused, BoardStatus, RackStatus, Say
 
 KEPT_OUT = "unplugged.json"
@@ -29,10 +29,6 @@ _DOES_NOT_START = (
     Unavailable,
     Fault,
 )
-_WITHOUT = {
-    Away.REQUIRED: "refuses what needs it",
-    Away.SKIP: "goes on without it",
-}
 
 
 class EmbeddedPowers:
@@ -102,51 +98,46 @@ class EmbeddedPowers:
                 f"{name} did not start and is out again: {error}. Nobody else was touched."
             ) from error
         runtime.left_out.pop(name, None)
-        _keep_out(self._data, kept_out(self._data) - {name})
+        keep_out(self._data, kept_out(self._data) - {name})
         return f"{name} {board.manifest.version} is plugged in."
 
     async def _unplug(self, name: str, say: Say, *, anyway: bool) -> str:
         runtime = self._runtime
         if name not in runtime.plugged:
             raise ActRefused(f"{name} is not plugged in; plugward rack status says what is.")
-        if name in DOORS:
-            raise ActRefused(f"{name} is the hospital's door: without it nobody could come in.")
         others = [board for board in _boards(runtime) if board.name != name]
-        needing = who_needs(name, others)
-        stranded = [m.name for m, away, _ in needing if away is Away.REQUIRED]
-        if stranded and not anyway:
-            raise ActRefused(
-                f"{', '.join(stranded)} cannot work without {name}. Unplug them first, "
-                f"or say --anyway: then they refuse what needs it until it is back."
-            )
-        for manifest, away, fallback in needing:
-            say(f"{manifest.name} {_WITHOUT.get(away, f'falls back: {fallback}')}")
+        for said in without(name, (board.manifest for board in others), anyway=anyway):
+            say(said)
         if hearing := who_hears(name, others):
             say(f"no more facts of {name} reach {', '.join(hearing)}; none is lost")
         # Written first: whatever happens now, it stays out at the next start.
-        _keep_out(self._data, kept_out(self._data) | {name})
+        keep_out(self._data, kept_out(self._data) | {name})
         await runtime.unplug(name)
         return f"{name} is unplugged. Its data stay; plugward plug {name} brings it back."
 
     async def _note(self, operation: str, board: str, by: str, result: str) -> None:
-        request = new_id()
-        entry = Access(
-            operation=operation,
-            result=result,
-            actor=by,
-            on_behalf_of=None,
-            roles=(),
-            device=None,
-            address=None,
-            campus="",
-            patients=(),
-            encounters=(),
-            reason=board,
-            request=request,
-            trace=request.hex,
-            arguments_hash=b"",
-        )
-        await self._runtime.audit.append([entry])
+        await self._runtime.audit.append([entry_of(operation, board, by, result)])
+
+
+def entry_of(operation: str, board: str, by: str, result: str) -> Access:
+    """An act as the audit log keeps it."""
+    request = new_id()
+    return Access(
+        operation=operation,
+        result=result,
+        actor=by,
+        on_behalf_of=None,
+        roles=(),
+        device=None,
+        address=None,
+        campus="",
+        patients=(),
+        encounters=(),
+        reason=board,
+        request=request,
+        trace=request.hex,
+        arguments_hash=b"",
+    )
 
 
 def _boards(runtime: Runtime) -> list[Board]:
@@ -172,7 +163,7 @@ def kept_out(data: Path) -> frozenset[str]:
         return frozenset()
 
 
-def _keep_out(data: Path, names: frozenset[str]) -> None:
+def keep_out(data: Path, names: frozenset[str]) -> None:
     part = data / f"{KEPT_OUT}.new"
     part.write_bytes(msgspec.json.encode(sorted(names)))
     part.replace(data / KEPT_OUT)

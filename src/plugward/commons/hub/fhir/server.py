@@ -74,7 +74,7 @@ class FhirServer:
     @property
     def resources(self) -> dict[str, Resource]:
         """The resource types by name, as the boards are plugged in at this moment."""
-        boards = {name: plugged.board for name, plugged in self._runtime.plugged.items()}
+        boards = self._runtime.boards
         if tuple(boards) != self._known:
             self._resources = {
                 resource.type: resource

@@ -1,0 +1,82 @@
+"""The powers over a rack: processes come and go, the others never notice."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from plugward.kernel.auditlog import AuditLog
+
+from ..control.checks import within, without
+from ..control.embedded import entry_of
+from ..control.words import ActRefused, RackStatus, Say
+from .rack import Rack
+
+LANE = "rack"
+
+
+class RackPowers:
+    """One act at a time; every one is in the audit log before it is answered."""
+
+    def __init__(self, rack: Rack, audit: AuditLog) -> None:
+        self._rack = rack
+        self._audit = audit
+        self._one_at_a_time = asyncio.Lock()
+
+    async def status(self) -> RackStatus:
+        return self._rack.status()
+
+    async def plug(self, board: str, *, by: str, say: Say) -> str:
+        async with self._one_at_a_time:
+            return await self._noted("rack.plug", board, by, self._plug(board, say))
+
+    async def unplug(self, board: str, *, by: str, say: Say, anyway: bool = False) -> str:
+        async with self._one_at_a_time:
+            return await self._noted(
+                "rack.unplug", board, by, self._unplug(board, say, anyway=anyway)
+            )
+
+    # ── in and out ──────────────────────────────────────────────────────────────────────────
+    async def _plug(self, name: str, say: Say) -> str:
+        manifests = self._rack.manifests
+        if name not in manifests:
+            known = ", ".join(sorted(manifests))
+            raise ActRefused(f"No board is called {name}. Installed are: {known}.")
+        if name in self._rack.plugged:
+            raise ActRefused(f"{name} is plugged in already.")
+        for needed, need in manifests[name].needs.items():
+            there = manifests.get(needed)
+            if there is not None and not within(there.version, need.version):
+                raise ActRefused(
+                    f"{name} needs {needed} {need.version}, here is {there.version}: "
+                    f"upgrade {needed} first."
+                )
+        say(f"{manifests[name].title} {manifests[name].version}: its process starts")
+        problem = await self._rack.put_in(name)
+        if problem:
+            await self._rack.take_out(name)
+            raise ActRefused(f"{name} did not start and is out again: {problem}.")
+        return f"{name} {manifests[name].version} is plugged in."
+
+    async def _unplug(self, name: str, say: Say, *, anyway: bool) -> str:
+        rack = self._rack
+        if name not in rack.plugged:
+            raise ActRefused(f"{name} is not plugged in; plugward rack status says what is.")
+        together = rack.together_with(name)
+        if together:
+            raise ActRefused(
+                f"{name} shares its process with {', '.join(together)}: give it one of its own "
+                f"in rack.toml to take it out alone."
+            )
+        others = [rack.manifests[other] for other in rack.plugged if other != name]
+        for said in without(name, others, anyway=anyway):
+            say(said)
+        await rack.take_out(name)
+        return f"{name} is unplugged. Its data stay; plugward plug {name} brings it back."
+
+    async def _noted(self, operation: str, board: str, by: str, act: Awaitable[str]) -> str:
+        try:
+            done = await act
+        except ActRefused:
+            await self._audit.append([entry_of(operation, board, by, "refused")])
+            raise
+        await self._audit.append([entry_of(operation, board, by, "done")])
+        return done

@@ -1,0 +1,245 @@
+"""The rack 机架: its processes started in order, watched, told apart, and ended together."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from plugward.kernel.manifest import Manifest, read_manifest
+from plugward.kit.time import Clock
+
+from ..control.embedded import keep_out, kept_out, rss_of
+from ..control.words import BoardStatus, RackStatus
+from ..folder import DataFolder
+from ..wire.broker import Broker, User, administrator, user_of
+from ..wire.passes import Root
+from .child import Child, board_process
+from .plan import SQLITE, RackPlan, Seat
+from .servers import Guard
+from .spec import Spec
+from .survey import Survey, survey
+
+AT_ONCE = 3  # processes that start at the same time: more only wait for each other
+# They speak for persons and systems, not only for themselves.
+EDGES = frozenset({"portal", "hub", "identity"})
+# They show or carry what other boards declare.
+KNOW_ALL = frozenset({"portal", "hub", "identity", "datacentre", "documents"})
+Say = Callable[[str], None]
+
+
+class RackFailed(Exception):
+    """The rack cannot stand; one sentence."""
+
+
+class Rack:
+    """All processes of one host."""
+
+    def __init__(self, folder: DataFolder, plan: RackPlan, clock: Clock, *, demo: bool) -> None:
+        self.folder = folder
+        self.plan = plan
+        self.port = 0
+        self._demo = demo
+        self._clock = clock
+        self._root = Root.create()
+        self._own = administrator()
+        self._seats: dict[str, Seat] = {}
+        self._broker: Broker | None = None
+        self._guard = Guard()
+        self._survey = Survey((), {})
+        self._children: dict[str, tuple[Seat, Child]] = {}
+        self.manifests: dict[str, Manifest] = {}
+        self._url = ""
+        self._limit = asyncio.Semaphore(AT_ONCE)
+        self._users: dict[str, User] = {}
+
+    @property
+    def work(self) -> Path:
+        """Where the rack keeps what only it needs: keys, NATS, what processes are told."""
+        return self.folder.path / "rack"
+
+    async def start(self, say: Say) -> None:
+        """Everything up, those first whom others need. Raises ``RackFailed``."""
+        if self.plan.database != SQLITE or self.folder.settings().database:
+            raise RackFailed(
+                "a rack of this release keeps a file a board: leave database out of rack.toml and "
+                "plugward.toml, or run plugward up on the database server."
+            )
+        self._survey = await survey()
+        boards = {board.name: board for board in self._survey.boards}
+        self.manifests = {
+            name: read_manifest(Path(board.folder) / "board.toml") for name, board in boards.items()
+        }
+        seats = self.plan.seats(tuple(boards))
+        self._users = {seat.label: self._user(seat) for seat in seats}
+        self._url = await self._nats(say)
+        out = kept_out(self.folder.path)
+        self._seats = {seat.label: seat for seat in seats}
+        begin = [seat for seat in seats if not out & set(seat.boards)]
+        await asyncio.gather(*(self._begin(seat, say) for seat in begin))
+        await self._watched()
+        portal = next((c for s, c in self._children.values() if "portal" in s.boards), None)
+        if portal is not None and portal.ready is not None:
+            self.port = portal.ready.port
+
+    async def stop(self, say: Say) -> None:
+        """Doors first, then those whom others need last, then the servers."""
+        for seat, child in reversed(self._children.values()):
+            if EDGES & set(seat.boards):
+                await child.stop()
+        await asyncio.gather(*(child.stop() for _, child in self._children.values()))
+        say(f"{len(self._children)} processes have ended")
+        await self._guard.dismiss()
+        if self._broker is not None:
+            await self._broker.stop()
+
+    # ── processes ───────────────────────────────────────────────────────────────────────────
+    async def _begin(self, seat: Seat, say: Say) -> bool:
+        async with self._limit:
+            path = self.work / "processes" / f"{seat.label}.spec"
+            self._spec(seat).write(path)
+            child = Child(seat.label, board_process(path), self.folder.logs / f"{seat.label}.log")
+            self._children[seat.label] = (seat, child)
+            child.start()
+            if await child.until_ready():
+                say(f"{seat.label}: {', '.join(seat.boards)}")
+                return True
+            say(f"{seat.label} is not up: {child.why}")
+            return False
+
+    @property
+    def plugged(self) -> list[str]:
+        """The boards that should be running."""
+        return [board for seat, _ in self._children.values() for board in seat.boards]
+
+    def together_with(self, board: str) -> list[str]:
+        """Who else sits in this board's process."""
+        return [
+            other
+            for seat, _ in self._children.values()
+            if board in seat.boards
+            for other in seat.boards
+            if other != board
+        ]
+
+    async def put_in(self, board: str) -> str:
+        """Start a board's processes; answers what is wrong, or nothing."""
+        seats = [seat for seat in self._seats.values() if board in seat.boards]
+        if not seats:
+            seats = [Seat(board, (board,))]
+            self._users[board] = self._user(seats[0])
+            self._reload()
+        keep_out(self.folder.path, kept_out(self.folder.path) - {board})
+        for seat in seats:
+            if not await self._begin(seat, _silent):
+                return self._children[seat.label][1].why
+        await self._watched()
+        return ""
+
+    async def take_out(self, board: str) -> None:
+        """End a board's processes; it stays out at the next start."""
+        keep_out(self.folder.path, kept_out(self.folder.path) | {board})
+        gone = [label for label, (seat, _) in self._children.items() if board in seat.boards]
+        for label in gone:
+            _, child = self._children.pop(label)
+            await child.stop()
+        await self._watched()
+
+    def _reload(self) -> None:
+        if self._broker is not None:
+            self._broker.reload([self._own, *self._users.values()])
+
+    def _spec(self, seat: Seat) -> Spec:
+        user = self._users[seat.label]
+        credentials = self._root.credentials(
+            [self.manifests[name] for name in seat.boards],
+            site=self.plan.site,
+            edge=bool(EDGES & set(seat.boards)),
+        )
+        others = set(self.manifests) - set(seat.boards)
+        knows = others if KNOW_ALL & set(seat.boards) else set()
+        return Spec(
+            seat=seat,
+            site=self.plan.site,
+            data=str(self.folder.path),
+            nats=self._url,
+            user=user.name,
+            password=user.password,
+            credentials=credentials.to_bytes(),
+            host=self.plan.host,
+            port=self.plan.port,
+            mllp_port=self.plan.mllp_port,
+            demo=self._demo,
+            declared=tuple(sorted(knows)),
+        )
+
+    def _user(self, seat: Seat) -> User:
+        boards = {board.name: board for board in self._survey.boards}
+        hears: set[str] = set()
+        for name in seat.boards:
+            said = boards[name].hears
+            hears |= set(boards) if "*" in said or name in KNOW_ALL else set(said)
+        return user_of(
+            seat.label,
+            [self.manifests[name] for name in seat.boards],
+            site=self.plan.site,
+            hears=sorted(hears),
+            edge=bool(EDGES & set(seat.boards)),
+        )
+
+    # ── servers ─────────────────────────────────────────────────────────────────────────────
+    async def _nats(self, say: Say) -> str:
+        if self.plan.nats:
+            return self.plan.nats
+        self._broker = Broker(self.work / "nats", users=[self._own, *self._users.values()])
+        try:
+            await self._broker.start()
+        except RuntimeError as error:
+            raise RackFailed(str(error)) from None
+        await self._stream(self._own)
+        (self.work / "nats" / "nats.pid").write_text(str(self._broker.pid))
+        say(f"NATS on {self._broker.url}")
+        return self._broker.url
+
+    async def _stream(self, own: User) -> None:
+        from nats.aio.client import Client  # noqa: PLC0415 - only where we run NATS ourselves
+
+        from ..relay.jetstream import make_stream  # noqa: PLC0415 - as above
+
+        assert self._broker is not None, "asked after it was started"
+        client = Client()
+        await client.connect(self._broker.url, user=own.name, password=own.password)
+        await make_stream(client, self.plan.site)
+        await client.close()
+
+    async def _watched(self) -> None:
+        boards = [child.pid for _, child in self._children.values() if child.pid]
+        await self._guard.watch(boards, [self._broker.pid] if self._broker else [])
+
+    # ── how it is ───────────────────────────────────────────────────────────────────────────
+    def status(self) -> RackStatus:
+        by_board: dict[str, list[tuple[Seat, Child]]] = {}
+        for seat, child in self._children.values():
+            for board in seat.boards:
+                by_board.setdefault(board, []).append((seat, child))
+        boards = tuple(self._board(name, copies) for name, copies in by_board.items())
+        out = tuple(sorted(set(self.manifests) - set(by_board)))
+        return RackStatus("rack", os.getpid(), boards, out)
+
+    def _board(self, name: str, copies: list[tuple[Seat, Child]]) -> BoardStatus:
+        children = [child for _, child in copies]
+        ready = [child.ready for child in children if child.ready is not None]
+        sick = [child.why for child in children if not child.healthy]
+        return BoardStatus(
+            name=name,
+            version=ready[0].boards.get(name, "") if ready else "",
+            pids=tuple(child.pid for child in children if child.pid),
+            replicas=len(children),
+            healthy=not sick,
+            why="; ".join(why for why in sick if why),
+            rss_bytes=sum(rss_of(child.pid) for child in children if child.pid),
+            group=copies[0][0].name,
+        )
+
+
+def _silent(said: str) -> None:
+    del said
