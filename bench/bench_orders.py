@@ -31,7 +31,7 @@ from plugward.vocabulary import (
     PatientId,
 )
 
-GROUPS, AT_ONCE, LINES = 2_000, 64, 5
+GROUPS, AT_ONCE, LINES = 2_000, 16, 5
 
 
 def group(drugs: tuple[Draft, ...]) -> SignGroup:
