@@ -121,7 +121,9 @@ def test_processes_come_back_and_leave_nobody_behind(tmp_path: Path) -> None:
 @pytest.mark.timeout(240)
 def test_the_demo_hospital_runs_as_one_process_a_board(tmp_path: Path) -> None:
     data = tmp_path / "hospital"
-    with rack_up(data, "--demo", seconds=120) as rack:
+    plan = tmp_path / "demo.toml"
+    plan.write_text("[rack]\nmllp_port = 0\n")
+    with rack_up(data, str(plan), "--demo", seconds=120) as rack:
         status = rack.status()
         assert set(status) == set(board_entries())
         assert all(board.healthy for board in status.values()), status

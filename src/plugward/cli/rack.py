@@ -56,6 +56,13 @@ def up(plan_file: Path | None, data: Path, *, demo: bool, port: int | None) -> i
     except (PlanError, FolderError) as error:
         console.print(str(error), markup=False, soft_wrap=True)
         return REFUSED
+    except ModuleNotFoundError as missing:
+        console.print(
+            f"A rack needs {missing.name}: install plugward[rack], or run plugward up.",
+            markup=False,
+            soft_wrap=True,
+        )
+        return REFUSED
     finally:
         folder.close()
 
