@@ -28,7 +28,7 @@ from plugward.boards.registration.contract import (
 )
 from plugward.boards.registration.contract import DayPeriod as Period
 from plugward.commons.identity.contract import Identity, SignIn
-from plugward.commons.identity.demo import prepare
+from plugward.commons.identity.demo import Login, prepare
 from plugward.commons.portal.server import serve
 from plugward.kernel.clock import SystemClock
 from plugward.kernel.envelope import ANONYMOUS, acting_as
@@ -79,7 +79,7 @@ def stocked(patients: int, bookings: int) -> Path:
         )
         template = asyncio.run(_prepare(data))
         _stock(data, template, patients, bookings)
-        told = {"slots": template["slots"], "day": template["day"]}
+        told = {name: template[name] for name in ("slots", "day", "encounter")}
         (data / "template.json").write_text(json.dumps(told))
         shutil.move(data, kept)
     return kept
@@ -105,6 +105,7 @@ async def _prepare(data: Path) -> dict[str, Any]:
     actor = planner(Cast(runtime, Ids(hospital.clock, chance)))
     day = hospital_date(hospital.clock.now()) + timedelta(days=1)
     patient, appointment = PatientId(new_id()), AppointmentId(new_id())
+    encounter = EncounterId(new_id())
     with acting_as(actor, campus="C1"):
         await runtime.client(Patients).register(
             RegisterPatient(id=patient, campus=CampusCode("C1"), name="测速模板")
@@ -120,7 +121,7 @@ async def _prepare(data: Path) -> dict[str, Any]:
         await runtime.client(Registrations).book(
             BookAppointment(
                 id=appointment,
-                encounter=EncounterId(new_id()),
+                encounter=encounter,
                 patient=patient,
                 slot=slots[0],
                 channel=Channel.WINDOW,
@@ -134,6 +135,7 @@ async def _prepare(data: Path) -> dict[str, Any]:
         "appointment": appointment.bytes,
         "slots": [str(s) for s in slots],
         "day": day.isoformat(),
+        "encounter": str(encounter),
     }
 
 
@@ -242,18 +244,16 @@ async def _serve(data: Path, template: dict[str, Any], ready: Path) -> None:
     hospital, folder = _open(data)
     await hospital.start()
     logins = await prepare(hospital.runtime, folder.path)
-    password = next(login.password for login in logins if login.staff_no == REGISTRAR)
-    token = secrets.token_urlsafe(16)
-    with acting_as(ANONYMOUS):
-        await hospital.runtime.client(Identity).sign_in(
-            SignIn(staff_no=REGISTRAR, password=password, token=token)
-        )
+    clerk = next(login for login in logins if login.staff_no == REGISTRAR)
+    doctor = next(login for login in logins if login.role == "doctor" and login.campus == "C1")
     with sqlite3.connect(data / "boards" / "patients.sqlite") as db:
         rows = db.execute("SELECT id FROM patients_patient").fetchall()
     ids = [str(UUID(bytes=row[0])) for row in rows]
     Random(3).shuffle(ids)  # noqa: S311 - a measurement, not a secret
     setup = {
-        "token": token,
+        "token": await _signed_in(hospital, clerk),
+        "doctor": await _signed_in(hospital, doctor),
+        "encounter": template["encounter"],
         "patients": ids[:12_000],
         "slots": template["slots"],
         "day": template["day"],
@@ -272,6 +272,16 @@ async def _serve(data: Path, template: dict[str, Any], ready: Path) -> None:
         stop=asyncio.Event(),
         listening=listening,
     )
+
+
+async def _signed_in(hospital: Embedded, login: Login) -> str:
+    """The reference of a new session."""
+    token = secrets.token_urlsafe(16)
+    with acting_as(ANONYMOUS):
+        await hospital.runtime.client(Identity).sign_in(
+            SignIn(staff_no=login.staff_no, password=login.password, token=token)
+        )
+    return token
 
 
 def _open(data: Path) -> tuple[Embedded, DataFolder]:

@@ -128,6 +128,8 @@ def _answers(events: selectors.EpollSelector) -> Iterator[tuple[_Client, bytes]]
 
 
 def _cpu_s(process: int) -> float:
-    """User and system time of a process until now."""
+    """User and system time of a process until now; 0 is nobody."""
+    if not process:
+        return 0.0
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
