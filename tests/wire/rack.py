@@ -26,7 +26,7 @@ from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.databases import MEMORY, Databases
 from plugward.kit.ids import new_id
 from plugward.rack.node import Node
-from plugward.rack.wire.broker import Broker
+from plugward.rack.wire.broker import Broker, User
 from plugward.rack.wire.http import HttpEndpoint
 from plugward.rack.wire.nats import NatsWire
 from plugward.rack.wire.passes import Credentials, Root
@@ -106,12 +106,25 @@ class Rack:
         edge: bool = False,
         store: Path | None = None,
         replica: str = "0",
+        user: User | None = None,
     ) -> Node:
         """A process on NATS with these boards, or one that only calls."""
         manifests: Sequence[Manifest] = [b.manifest for b in boards] or [caller or EDGE]
         credentials = self.credentials(*manifests, edge=edge)
-        wire = await NatsWire.connect(self.url, credentials, clock=self.clock)
+        wire = await self._connected(credentials, user)
         return await self._started(wire, boards, store, replica)
+
+    async def wire(self, of: Manifest, user: User) -> NatsWire:
+        """A connection that runs no board."""
+        wire = await self._connected(self.credentials(of), user)
+        self.others.append(wire)
+        return wire
+
+    async def _connected(self, credentials: Credentials, user: User | None) -> NatsWire:
+        name, password = (user.name, user.password) if user else ("", "")
+        return await NatsWire.connect(
+            self.url, credentials, clock=self.clock, user=name, password=password
+        )
 
     async def unix(
         self,

@@ -26,6 +26,7 @@ from .frames import MAJOR
 START_S = 10.0
 STOP_S = 5.0
 LOOK_S = 0.01
+READY = b"Server is ready"
 PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
 STREAM = "PLUGWARD"
 ANSWERS_MAX = 2_000  # to one call: the answer, and signs of life before it
@@ -130,6 +131,7 @@ class Broker:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.port = self.port or free_port()
         self._write()
+        begun = len(self._log())
         log = (self.folder / "nats.log").open("ab")
         with contextlib.closing(log):
             self._process = await asyncio.create_subprocess_exec(
@@ -141,26 +143,24 @@ class Broker:
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
             )
-        await self._answers()
+        await self._answers(begun)
 
-    async def _answers(self) -> None:
+    async def _answers(self, begun: int) -> None:
+        """It says so itself, when streams are there too; the port opens earlier."""
         loop = asyncio.get_running_loop()
         until = loop.time() + START_S
-        while loop.time() < until:
-            if not self.running:
-                break
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            except OSError:
-                await asyncio.sleep(LOOK_S)
-                continue
-            writer.close()
-            return
+        while self.running and loop.time() < until:
+            if READY in self._log()[begun:]:
+                return
+            await asyncio.sleep(LOOK_S)
         raise RuntimeError(f"nats-server did not start: {self._last_words()}")
 
-    def _last_words(self) -> str:
+    def _log(self) -> bytes:
         path = self.folder / "nats.log"
-        lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
+        return path.read_bytes() if path.exists() else b""
+
+    def _last_words(self) -> str:
+        lines = self._log().decode("utf-8", "replace").splitlines()
         return lines[-1] if lines else "no word"
 
     def reload(self, users: Sequence[User]) -> None:
