@@ -76,12 +76,15 @@ class AuditLog:
         self._path = path
         self._clock = clock
         self._lane = lane
-        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._groups: queue.SimpleQueue[list[_Batch] | None] = queue.SimpleQueue()
+        self._gathering: list[_Batch] = []
         self._thread: threading.Thread | None = None
         self._collectors: dict[str, asyncio.Task[None]] = {}
         self.collected: dict[str, int] = {}
         self._feeds: dict[str, Feed] = {}
         self._hurry = asyncio.Event()
+        self._idle = asyncio.Event()  # clear while a group is under way
+        self._idle.set()
         self._seq: int = 0
         self._head: bytes = START
 
@@ -110,12 +113,13 @@ class AuditLog:
             task.cancel()
         if self._collectors:
             await asyncio.wait(self._collectors.values())
-        if self._thread is not None:
-            self._batches.put(None)
-            await asyncio.to_thread(self._thread.join)
+        thread, self._thread = self._thread, None  # from here on nothing more is taken
+        if thread is not None:
+            await self._idle.wait()
+            self._groups.put(None)
+            await asyncio.to_thread(thread.join)
             self._anchor()
             self._db.close()
-            self._thread = None
 
     async def append(self, accesses: list[Access]) -> None:
         """Write entries; returns when they are durable. A log that cannot be written refuses."""
@@ -174,22 +178,39 @@ class AuditLog:
         if self._thread is None:
             raise Unavailable("audit", "stopped")
         future: asyncio.Future[None] = self._loop.create_future()
-        self._batches.put(_Batch(entries, cursor, future))
+        self._gathering.append(_Batch(entries, cursor, future))
+        if self._idle.is_set():
+            self._idle.clear()
+            self._loop.call_soon(self._hand_over)  # after whoever else has something this moment
         await future
+
+    def _hand_over(self) -> None:
+        """Give what has gathered to the thread, as one group: one waking, one COMMIT, one fsync.
+
+        Meanwhile the next group gathers; nobody waits for a timer.
+        """
+        group, self._gathering = self._gathering[:GROUP_MAX], self._gathering[GROUP_MAX:]
+        self._groups.put(group)
+
+    def _settle(self, group: Sequence[_Batch], problem: Exception | None) -> None:
+        """Tell who waited, and go on with what has come meanwhile."""
+        for batch in group:
+            if not batch.future.done():
+                if problem is None:
+                    batch.future.set_result(None)
+                else:
+                    batch.future.set_exception(problem)
+        if self._gathering:
+            self._hand_over()
+        else:
+            self._idle.set()
 
     # ── the writer thread ───────────────────────────────────────────────────────────────────
     def _write(self) -> None:
-        while (batch := self._batches.get()) is not None:
-            group = [batch]
-            while not self._batches.empty() and len(group) < GROUP_MAX:
-                following = self._batches.get()
-                if following is None:
-                    self._batches.put(None)
-                    break
-                group.append(following)
+        while (group := self._groups.get()) is not None:
             problem = self._commit(group)
             if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(_settle, group, problem)
+                self._loop.call_soon_threadsafe(self._settle, group, problem)
 
     def _commit(self, group: Sequence[_Batch]) -> Exception | None:
         seq, head, at = self._seq, self._head, self._clock.now().isoformat()
@@ -329,12 +350,3 @@ def _entry_of(frame: Frame) -> Access:
         trace=frame.trace,
         arguments_hash=done.arguments_hash,
     )
-
-
-def _settle(group: Sequence[_Batch], problem: Exception | None) -> None:
-    for batch in group:
-        if not batch.future.done():
-            if problem is None:
-                batch.future.set_result(None)
-            else:
-                batch.future.set_exception(problem)

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import TypeVar
 
+from sqlalchemy import Integer, and_, bindparam, or_, select
+
 from plugward.kernel import Identifying, Message, Plain, Reading
 from plugward.kit.time import Instant
 from plugward.vocabulary import CampusCode, Identifier, PatientId, Sex
@@ -76,6 +78,24 @@ class Link(Message):
     author: Plain
 
 
+class Merged(Message):
+    """That somebody is part of another person, or another of them."""
+
+    patient: PatientId
+
+
+_MERGED = (
+    select(links.c.patient)
+    .where(
+        or_(
+            and_(links.c.patient.in_(bindparam("ids", expanding=True)), links.c.into.is_not(None)),
+            links.c.into.in_(bindparam("ids", expanding=True)),
+        )
+    )
+    .limit(bindparam("limit", type_=Integer))
+)
+
+
 class Person(Message):
     """A person: the leading id first, then the ids that were merged into it."""
 
@@ -91,8 +111,10 @@ def row_of(read: Reading, patient: PatientId) -> Row:
 
 
 def persons_of(read: Reading, wanted: Iterable[PatientId]) -> Mapping[PatientId, Person]:
-    """The person of each id. Two statements where nobody is merged, whatever the number of ids."""
+    """The person of each id. One statement where nobody is merged, whatever the number of ids."""
     asked = tuple(dict.fromkeys(wanted))
+    if asked and not read.kept(_MERGED, Merged, ids=list(asked), limit=1):
+        return {patient: Person(ids=(patient,)) for patient in asked}
     leader: dict[PatientId, PatientId] = {}
     frontier = asked
     for _ in range(DEPTH_MAX):  # up to the leaders

@@ -471,7 +471,7 @@ async def test_whole_patients_are_read_in_one_go(bench: Bench) -> None:
     await patients.declare_no_allergies(ids[2], AllergySource.PATIENT)
     await patients.merge(ids[1], ids[0], "同一人")
     one_by_one = tuple([await patients.get(id_) for id_ in ids])
-    with bench.queries(at_most=8):
+    with bench.queries(at_most=9):
         together = await patients.many((*ids, PatientId(new_id()), ids[0]))
     assert together == one_by_one
 
