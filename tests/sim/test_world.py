@@ -11,7 +11,7 @@ from plugward.sim.day.world import World
 class Still:
     """A runtime in which nothing waits."""
 
-    async def quiet(self, *, patience_s: float = 0) -> None:
+    async def settled(self, *, patience_s: float = 0) -> None:
         del patience_s
 
 
