@@ -286,7 +286,7 @@ async def test_sec_hub_01_04_a_sender_sends_only_what_it_was_granted_and_refusal
         assert await house.send(merge.replace("|REG|", "|LIS|")) == "AR MSH^1^9 200"
         assert await house.send(merge.replace("|REG|", "|WHO|")) == "AR MSH^1^3 204"
         assert await house.send(merge.replace("|REG|", "|FAR|")) == "AR MSH^1^3 204"
-        entries = house.house.runtime.audit._db.execute("SELECT * FROM audit_entry").fetchall()
+        entries = house.house.runtime.audit.store.db.execute("SELECT * FROM audit_entry").fetchall()
         refused = [str(row) for row in entries if "hub.receive" in str(row)]
         assert len(refused) == 3
         assert all("127.0.0.1" in row and "ADT^A40" in row for row in refused)

@@ -10,12 +10,16 @@ import pytest
 
 from plugward.kernel import Unavailable
 from plugward.kernel import auditlog as auditlogs
-from plugward.kernel.access import AccessScope
+from plugward.kernel.access import Access, AccessScope
 from plugward.kernel.audit import audit_runtime
-from plugward.kernel.auditlog import verify
+from plugward.kernel.auditanchors import Anchors, verify_anchors
+from plugward.kernel.auditlog import AuditLog, verify
+from plugward.kernel.auditstore import FileStore
+from plugward.kernel.clock import ManualClock
 from plugward.kernel.envelope import acting_as
 from plugward.kernel.refusals import NotAllowed
 from plugward.kernel.runtime import Runtime
+from plugward.kernel.store.databases import Databases
 from plugward.kernel.testing import a_tester
 from plugward.kit.ids import new_id
 
@@ -204,7 +208,7 @@ class Full:
     """The disk of the audit log is full (and is emptied)."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._db = runtime.audit._db
+        self._db = runtime.audit.store.db
         self._db.execute("PRAGMA journal_mode=DELETE")
 
     def __enter__(self) -> None:
@@ -260,3 +264,98 @@ async def test_a_board_that_was_away_for_a_while_brings_its_commands_along(tmp_p
         await received(runtime)
         await runtime.quiet()
         assert len(bodies(runtime, "parcels.receive")) == 2
+
+
+def an_access() -> Access:
+    """Somebody signed in."""
+    return Access(
+        operation="identity.sign_in",
+        result="done",
+        actor="staff:lin",
+        on_behalf_of=None,
+        roles=(),
+        device=None,
+        address=None,
+        campus="C1",
+        patients=(),
+        encounters=(),
+        reason=None,
+        request=new_id(),
+        trace="",
+        arguments_hash=b"",
+    )
+
+
+# ── anchors beyond reach ────────────────────────────────────────────────────────────────────
+def rewritten(folder: Path) -> None:
+    """Somebody with every right on the store writes history anew: fresh hashes, fresh anchors."""
+    with sqlite3.connect(folder / "audit.sqlite") as db:
+        for trigger in ("audit_no_update", "audit_no_delete"):
+            db.execute(f"DROP TRIGGER {trigger}")
+        db.execute("DELETE FROM audit_anchor")
+        db.execute("DELETE FROM audit_entry WHERE seq=2")
+        rows = db.execute("SELECT seq, at, body FROM audit_entry ORDER BY seq").fetchall()
+        head = auditlogs.START
+        for number, (seq, at, body) in enumerate(rows, start=1):
+            head = auditlogs._link(head, "main", number, at, body)
+            db.execute("UPDATE audit_entry SET seq=?, hash=? WHERE seq=?", (number, head, seq))
+        assert list(verify(db)) == []  # the store itself looks whole
+
+
+async def test_sec_audit_05_history_written_anew_differs_from_the_anchors_outside(
+    tmp_path: Path,
+) -> None:
+    outside = tmp_path / "elsewhere"
+    clock = ManualClock("2026-03-02 08:00")
+    log = AuditLog(tmp_path / "audit.sqlite", clock, anchors=outside)
+    runtime = Runtime(Databases(tmp_path, durable=False), clock, log)
+    await runtime.start([parcels_board, labels_board])
+    for _ in range(3):
+        await received(runtime)
+    await runtime.quiet()
+    assert list(runtime.audit.verify()) == []
+    await runtime.stop()
+    assert len((outside / "main.jsonl").read_text().splitlines()) == 1
+    rewritten(tmp_path)
+    store = FileStore(tmp_path / "audit.sqlite")
+    store.open()
+    said = list(verify_anchors(outside, store))
+    store.close()
+    assert len(said) == 1
+    assert "audit lane main: the tail was cut before entry 3" in said[0]
+
+
+async def test_sec_audit_05_lanes_vouch_for_one_another(tmp_path: Path) -> None:
+    """Two processes on one store: cutting one lane shows in the other's anchors too."""
+    outside = tmp_path / "elsewhere"
+    clock = ManualClock("2026-03-02 08:00")
+    for lane in ("main", "night"):
+        log = AuditLog(tmp_path / "audit.sqlite", clock, lane=lane, anchors=outside)
+        await log.start()
+        await log.append([an_access()])
+        await log.stop()
+    (outside / "main.jsonl").unlink()  # the lane's own anchors are gone with its entries
+    with sqlite3.connect(tmp_path / "audit.sqlite") as db:
+        db.execute("DROP TRIGGER audit_no_delete")
+        db.execute("DELETE FROM audit_entry WHERE lane='main'")
+        db.execute("DELETE FROM audit_anchor WHERE lane='main'")
+    store = FileStore(tmp_path / "audit.sqlite")
+    store.open()
+    [said] = verify_anchors(outside, store)
+    store.close()
+    assert said == "audit lane main: the tail was cut before entry 1 (anchors night.jsonl:1)"
+
+
+def test_a_line_taken_out_of_the_anchors_shows(tmp_path: Path) -> None:
+    anchors = Anchors(tmp_path, "main")
+    anchors.open()
+    for seq in (1, 2, 3):
+        anchors.write({"main": (seq, bytes([seq]) * 32)}, f"2026-03-02T08:0{seq}")
+    path = tmp_path / "main.jsonl"
+    first, _, third = path.read_text().splitlines()
+    path.write_text(f"{first}\n{third}\n")
+    store = FileStore(None)
+    store.open()
+    said = list(verify_anchors(tmp_path, store))
+    store.close()
+    assert said[-1] == "anchors main.jsonl: line 2 was changed or one before it is missing"

@@ -88,9 +88,9 @@ def _plan(
 
 
 async def _run(folder: "DataFolder", plan: "RackPlan", console: Console, *, demo: bool) -> int:
-    from plugward.kernel.auditlog import AuditLog
     from plugward.kernel.clock import SystemClock
     from plugward.rack.control.server import ControlServer
+    from plugward.rack.embedded import audit_log
     from plugward.rack.supervisor.powers import LANE, RackPowers
     from plugward.rack.supervisor.rack import Rack, RackFailed
     from plugward.rack.supervisor.seeding import SeedingFailed, seed_demo
@@ -103,7 +103,7 @@ async def _run(folder: "DataFolder", plan: "RackPlan", console: Console, *, demo
         asyncio.get_running_loop().add_signal_handler(kind, stop.set)
     clock = SystemClock()
     rack = Rack(folder, plan, clock, demo=demo)
-    audit = AuditLog(folder.audit / "audit.sqlite", clock, lane=LANE)
+    audit = audit_log(folder, folder.settings(), clock, LANE)
     control = ControlServer(folder.path, RackPowers(rack, audit))
 
     def say(said: str) -> None:

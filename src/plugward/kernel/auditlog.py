@@ -11,6 +11,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -23,31 +24,18 @@ import msgspec
 from plugward.kit.time import Clock
 
 from .access import Access
+from .auditanchors import Anchors, last_heads, verify_anchors
+from .auditstore import AuditStore, FileStore, Row, StoreAway
 from .codec import from_json, to_json
 from .events.feed import Feed
 from .refusals import Unavailable
 from .store.frames import COMMAND_DONE, CommandDone, Frame
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS audit_entry (
-    lane TEXT NOT NULL, seq INTEGER NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL,
-    patients TEXT NOT NULL, operation TEXT NOT NULL, actor TEXT NOT NULL, request TEXT NOT NULL,
-    hash BLOB NOT NULL, PRIMARY KEY (lane, seq)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS ix_audit_request ON audit_entry (request);
-CREATE INDEX IF NOT EXISTS ix_audit_at ON audit_entry (at);
-CREATE TABLE IF NOT EXISTS audit_cursor (source TEXT PRIMARY KEY, position INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS audit_anchor (
-    lane TEXT NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, at TEXT NOT NULL,
-    PRIMARY KEY (lane, seq)) WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit_entry
-    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit_entry
-    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
-"""
 START = b"\0" * 32
 GROUP_MAX = 256
 UNAVAILABLE_WAIT_S = 1.0
 ANCHOR_EVERY = 1_000
+ANCHOR_EVERY_S = 60.0
 GATHER_S = 0.05  # done commands are safe in their outbox: so long they may gather
 STOPPING_WAIT_S = 2.0
 _log = logging.getLogger("plugward.audit")
@@ -70,10 +58,25 @@ class _Batch(msgspec.Struct):
 
 
 class AuditLog:
-    """The log of one process. ``path=None`` keeps it in memory (tests)."""
+    """The log of one process: in a file, on a server, or (``None``, tests) in memory.
 
-    def __init__(self, path: Path | None, clock: Clock, *, lane: str = "main") -> None:
-        self._path = path
+    ``anchors`` is a folder beyond the reach of whoever administers the store: the heads of all
+    lanes go there too, every ``ANCHOR_EVERY`` entries and every ``ANCHOR_EVERY_S`` seconds.
+    """
+
+    def __init__(
+        self,
+        where: Path | AuditStore | None,
+        clock: Clock,
+        *,
+        lane: str = "main",
+        anchors: Path | None = None,
+    ) -> None:
+        self.store: AuditStore = (
+            FileStore(where) if where is None or isinstance(where, Path) else where
+        )
+        self._outside = Anchors(anchors, lane) if anchors else None
+        self._anchored_at = 0.0
         self._clock = clock
         self._lane = lane
         self._groups: queue.SimpleQueue[list[_Batch] | None] = queue.SimpleQueue()
@@ -90,17 +93,11 @@ class AuditLog:
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        name = str(self._path) if self._path else ":memory:"
-        self._db = sqlite3.connect(name, check_same_thread=False, isolation_level=None)
-        self._lock = threading.Lock()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(_SCHEMA)
-        last = self._db.execute(
-            "SELECT seq, hash FROM audit_entry WHERE lane=? ORDER BY seq DESC LIMIT 1",
-            (self._lane,),
-        ).fetchone()
-        self._seq, self._head = last or (0, START)
+        await asyncio.to_thread(self.store.open)
+        self._seq, self._head = self.store.head(self._lane) or (0, START)
+        if self._outside is not None:
+            self._outside.open()
+        self._anchored_at = time.monotonic()
         self._thread = threading.Thread(target=self._write, name="audit", daemon=True)
         self._thread.start()
 
@@ -118,8 +115,8 @@ class AuditLog:
             await self._idle.wait()
             self._groups.put(None)
             await asyncio.to_thread(thread.join)
-            self._anchor()
-            self._db.close()
+            await asyncio.to_thread(self._anchor)
+            await asyncio.to_thread(self.store.close)
 
     async def append(self, accesses: list[Access]) -> None:
         """Write entries; returns when they are durable. A log that cannot be written refuses."""
@@ -127,10 +124,7 @@ class AuditLog:
 
     def collect(self, feed: Feed) -> None:
         """Copy a board's done commands from its outbox, from where the log left off."""
-        row = self._db.execute(
-            "SELECT position FROM audit_cursor WHERE source=?", (feed.board,)
-        ).fetchone()
-        self.collected[feed.board] = row[0] if row else 0
+        self.collected[feed.board] = self.store.cursor(feed.board)
         self._feeds[feed.board] = feed
         self._collectors[feed.board] = self._loop.create_task(self._collect(feed))
 
@@ -214,42 +208,22 @@ class AuditLog:
 
     def _commit(self, group: Sequence[_Batch]) -> Exception | None:
         seq, head, at = self._seq, self._head, self._clock.now().isoformat()
-        rows: list[tuple[Any, ...]] = []
+        rows: list[Row] = []
         for batch in group:
             for entry in batch.entries:
                 seq += 1
                 body = to_json(entry).decode()
                 head = _link(head, self._lane, seq, at, body)
-                rows.append(
-                    (
-                        self._lane,
-                        seq,
-                        at,
-                        body,
-                        ",".join(map(str, entry.patients)),
-                        entry.operation,
-                        entry.actor,
-                        str(entry.request),
-                        head,
-                    )
-                )
-        cursors = [b.cursor for b in group if b.cursor]
+                patients = ",".join(map(str, entry.patients))
+                named = (patients, entry.operation, entry.actor, str(entry.request))
+                rows.append(Row(self._lane, seq, at, body, *named, head))
         try:
-            with self._lock:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._db.executemany("INSERT INTO audit_entry VALUES (?,?,?,?,?,?,?,?,?)", rows)
-                self._db.executemany(
-                    "INSERT INTO audit_cursor VALUES (?,?) "
-                    "ON CONFLICT (source) DO UPDATE SET position=excluded.position",
-                    cursors,
-                )
-                self._db.execute("COMMIT")
-        except sqlite3.Error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            self.store.write(rows, [b.cursor for b in group if b.cursor])
+        except StoreAway:
             return Unavailable("audit", "storage")
         before, self._seq, self._head = self._seq, seq, head
-        if before // ANCHOR_EVERY != seq // ANCHOR_EVERY:
+        is_late = time.monotonic() - self._anchored_at >= ANCHOR_EVERY_S
+        if is_late or before // ANCHOR_EVERY != seq // ANCHOR_EVERY:
             self._anchor()
         return None
 
@@ -257,57 +231,49 @@ class AuditLog:
         """Write down the head of the lane, to find a cut tail later."""
         if not self._seq:
             return
-        with self._lock, suppress(sqlite3.Error):  # the next one says as much
-            self._db.execute(
-                "INSERT OR IGNORE INTO audit_anchor VALUES (?,?,?,?)",
-                (self._lane, self._seq, self._head, self._clock.now().isoformat()),
-            )
+        self._anchored_at, at = time.monotonic(), self._clock.now().isoformat()
+        with suppress(StoreAway):  # the next one says as much
+            self.store.anchor(self._lane, self._seq, self._head, at)
+            if self._outside is not None:
+                heads = {lane: (seq, found) for lane, seq, found in last_heads(self.store)}
+                heads[self._lane] = (self._seq, self._head)
+                self._outside.write(heads, at)
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────
     def entries(self, *, operation: str | None = None, limit: int = 1_000) -> list[AuditEntry]:
         """The newest entries, newest first."""
-        where, values = ("WHERE operation=?", (operation,)) if operation else ("", ())
-        with self._lock:
-            rows = self._db.execute(
-                f"SELECT lane, seq, at, body, hash FROM audit_entry {where} "  # noqa: S608 - constants
-                "ORDER BY at DESC, seq DESC LIMIT ?",
-                (*values, limit),
-            ).fetchall()
-        return [AuditEntry(r[0], r[1], r[2], json.loads(r[3]), r[4]) for r in rows]
+        found = self.store.newest(operation, limit)
+        return [AuditEntry(r.lane, r.seq, r.at, json.loads(r.body), r.hash) for r in found]
 
     def count(self) -> int:
         """How many entries there are."""
-        with self._lock:
-            return int(self._db.execute("SELECT count(*) FROM audit_entry").fetchone()[0])
+        return self.store.count()
 
-    def has_request(self, request: UUID) -> bool:
-        """Whether a command with this request id is in the log."""
-        with self._lock:
-            return (
-                self._db.execute(
-                    "SELECT 1 FROM audit_entry WHERE request=?", (str(request),)
-                ).fetchone()
-                is not None
-            )
+    def missing(self, requests: Sequence[UUID]) -> list[UUID]:
+        """Those of these requests that the log knows nothing of."""
+        known = self.store.known([str(request) for request in requests])
+        return [request for request in requests if str(request) not in known]
 
     def verify(self) -> Iterator[str]:
         """Recompute every lane; yields a sentence for the first wrong row of each."""
-        with self._lock:
-            yield from verify(self._db)
-            last = self._db.execute(
-                "SELECT max(seq) FROM audit_entry WHERE lane=?", (self._lane,)
-            ).fetchone()[0]
-        if (last or 0) < self._seq:
+        yield from verify_store(self.store)
+        last = self.store.head(self._lane)
+        if (last[0] if last else 0) < self._seq:
             yield f"audit lane {self._lane}: the tail was cut before entry {self._seq}"
+        if self._outside is not None:
+            yield from verify_anchors(self._outside.folder, self.store)
 
 
 def verify(db: sqlite3.Connection) -> Iterator[str]:
-    """Recompute the chains of an audit database and compare with its anchors."""
+    """Recompute the chains of an audit file and compare with the anchors in it."""
+    yield from verify_store(FileStore(db=db))
+
+
+def verify_store(store: AuditStore) -> Iterator[str]:
+    """Recompute the chains of an audit store and compare with the anchors in it."""
     lanes: dict[str, tuple[int, bytes]] = {}
     broken: set[str] = set()
-    for lane, seq, at, body, found in db.execute(
-        "SELECT lane, seq, at, body, hash FROM audit_entry ORDER BY lane, seq"
-    ):
+    for lane, seq, at, body, found in store.links():
         if lane in broken:
             continue
         last, head = lanes.get(lane, (0, START))
@@ -318,13 +284,11 @@ def verify(db: sqlite3.Connection) -> Iterator[str]:
             broken.add(lane)
             yield f"audit lane {lane}: entry {seq} was changed"
         lanes[lane] = (seq, found)
-    for lane, seq, anchored in db.execute("SELECT lane, seq, hash FROM audit_anchor"):
-        row = db.execute(
-            "SELECT hash FROM audit_entry WHERE lane=? AND seq=?", (lane, seq)
-        ).fetchone()
-        if row is None:
+    for lane, seq, anchored in store.anchors():
+        kept = store.hash_at(lane, seq)
+        if kept is None:
             yield f"audit lane {lane}: the tail was cut before entry {seq}"
-        elif row[0] != anchored:
+        elif kept != anchored:
             yield f"audit lane {lane}: entry {seq} differs from its anchor"
 
 

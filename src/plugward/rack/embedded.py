@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plugward.kernel.auditlog import AuditLog
+from plugward.kernel.auditstore import AuditStore
 from plugward.kernel.clock import SystemClock
 from plugward.kernel.dispatch import Transport
 from plugward.kernel.observe.logs import stop_writing, write_json
@@ -19,6 +20,16 @@ from .folder import DataFolder, HospitalSettings
 
 Progress = Callable[[str], None]
 THREAD_SWITCH_S = 0.0005
+
+
+def audit_log(folder: DataFolder, hospital: HospitalSettings, clock: Clock, lane: str) -> AuditLog:
+    """The hospital's audit log: its own file or database, anchored beyond its reach."""
+    where: Path | AuditStore = folder.audit / "audit.sqlite"
+    if hospital.audit:
+        from plugward.kernel.auditserver import ServerStore  # noqa: PLC0415 - drivers where used
+
+        where = ServerStore(hospital.audit, owner=hospital.database_owner)
+    return AuditLog(where, clock, lane=lane, anchors=folder.anchors(hospital))
 
 
 class Embedded:
@@ -42,9 +53,9 @@ class Embedded:
         self.found: Found = discover(without)
         location: Path | str = self.hospital.database or folder.boards
         self.runtime = Runtime(
-            Databases(location),
+            Databases(location, owner=self.hospital.database_owner),
             self.clock,
-            AuditLog(folder.audit / "audit.sqlite", self.clock, lane=lane),
+            audit_log(folder, self.hospital, self.clock, lane),
             transport=Transport.STRICT,
             settings=self._board_settings(extra or {}),
             reacting=reacting,

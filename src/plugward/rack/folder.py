@@ -22,6 +22,8 @@ class HospitalSettings(msgspec.Struct, frozen=True):
     name_en: str = "Demonstration City First Hospital"
     profile: str = "demo"
     database: str = ""
+    database_owner: str = ""  # makes schemas, tables and roles at a start; nothing works as it
+    audit: str = ""  # the audit log's own database; without one it is a file beside the data
     hosts: tuple[str, ...] = ()
     keys: str = ""  # production: a folder outside the data
     anchors: str = ""  # production: where audit anchors are kept, outside the data
@@ -87,6 +89,10 @@ class DataFolder:
         if hospital.profile not in PROFILES:
             raise FolderError(f"{self.settings_file}: profile must be one of {', '.join(PROFILES)}")
         return hospital
+
+    def anchors(self, hospital: HospitalSettings) -> Path:
+        """Where the heads of the audit log go; a demo keeps them beside its data."""
+        return Path(hospital.anchors) if hospital.anchors else self.path / "anchors"
 
     @property
     def is_demo(self) -> bool:

@@ -15,12 +15,15 @@ MEMORY = "memory"
 class Databases:
     """Makes a board's engine. ``location`` is ``memory``, a folder, or a database URL.
 
-    URLs: ``postgresql://…`` (one schema a board) or ``mysql://…`` (one database a board).
+    URLs: ``postgresql://…`` (one schema a board) or ``mysql://…`` (one database a board). With the
+    ``owner``'s URL beside it, the owner makes schemas and tables, and each board works as a role
+    that reaches its own rows and nothing else.
     """
 
-    def __init__(self, location: str | Path, *, durable: bool = True) -> None:
+    def __init__(self, location: str | Path, *, durable: bool = True, owner: str = "") -> None:
         self.location = location
         self._durable = durable
+        self._owner = owner
 
     def engine(
         self, tables: BoardTables, steps: tuple[Step, ...], now: Callable[[], Any]
@@ -33,4 +36,4 @@ class Databases:
             return SqliteEngine(tables, path, steps=steps, now=now, durable=self._durable)
         from .server import ServerEngine  # noqa: PLC0415 - the drivers load only where used
 
-        return ServerEngine(tables, self.location, steps=steps, now=now)
+        return ServerEngine(tables, self.location, steps=steps, now=now, owner=self._owner)

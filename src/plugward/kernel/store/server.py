@@ -18,10 +18,11 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ..refusals import AlreadyThere, Refusal, Unavailable
+from ..refusals import AlreadyThere, ChangedMeanwhile, Refusal, Unavailable
 from .engine import OnCommit
 from .frames import Frame, frame_of_row
 from .migrations import Step, bring_up
+from .roles import ROWS, connect_as, grant
 from .tables import BoardTables
 from .unit import Done, Unit
 
@@ -29,6 +30,7 @@ T = TypeVar("T")
 _log = logging.getLogger("plugward.store")
 POOL_MAX = 8
 ATTEMPTS_MAX = 8
+RACES_MAX = 3
 NUMBERED_AT_ONCE = 500
 LOOK_EVERY_S = 1.0  # for rows that another process committed
 RARE = "𠮷𡈽 €"  # outside the basic plane: must survive the round trip
@@ -50,9 +52,11 @@ class ServerEngine:
         *,
         now: Callable[[], Any],
         steps: tuple[Step, ...] = (),
+        owner: str = "",
     ) -> None:
         self.tables = tables
-        self._url = _with_driver(make_url(url))
+        self._url = with_driver(make_url(url))
+        self._owner = with_driver(make_url(owner)) if owner else None
         self._now = now
         self._steps = steps
         self._listener: OnCommit = _deaf
@@ -68,11 +72,9 @@ class ServerEngine:
 
     async def start(self) -> None:
         await self._make_schema()
-        self._engine = self._create()
+        await self._bring_up()
+        self._engine = self._create(self._url, as_role=self._owner is not None)
         async with self._engine.begin() as connection:
-            await connection.run_sync(
-                lambda c: bring_up(c, self.tables, self._now(), self._steps, self.schema)
-            )
             await self._check_characters(connection)
         self._wake = asyncio.Event()
         self._wake.set()
@@ -127,6 +129,11 @@ class ServerEngine:
             try:
                 async with self._engine.begin() as connection:
                     return await connection.run_sync(run)
+            except ChangedMeanwhile:
+                # Somebody was quicker. Seen again, as if it came later, there may be a better
+                # answer than that: who was, and when.
+                if attempt == RACES_MAX:
+                    raise
             except IntegrityError as error:
                 # Two copies of one request at once: the other one has committed, ask again.
                 if attempt == ATTEMPTS_MAX:
@@ -193,14 +200,30 @@ class ServerEngine:
         return numbered
 
     # ── set-up ──────────────────────────────────────────────────────────────────────────────
-    def _create(self) -> AsyncEngine:
-        url = _without(self._url, "prefix")
-        options: dict[str, Any] = {}
-        if url.get_backend_name() == "postgresql":
+    async def _bring_up(self) -> None:
+        """Tables to this version: by their owner, who is then gone, where there is one."""
+        engine = self._create(self._owner or self._url, as_role=False)
+        try:
+            async with engine.begin() as connection:
+                await connection.run_sync(
+                    lambda c: bring_up(c, self.tables, self._now(), self._steps, self.schema)
+                )
+                if self._owner is not None:
+                    login = self._url.username or ""
+                    await connection.run_sync(grant, self.schema, login, {"*": ROWS})
+        finally:
+            await engine.dispose()
+
+    def _create(self, url: URL, *, as_role: bool) -> AsyncEngine:
+        url = without(url, "prefix")
+        arguments: dict[str, Any] = connect_as(url, self.schema) if as_role else {}
+        options: dict[str, Any] = {"connect_args": arguments}
+        if url.get_backend_name() != "postgresql":
+            # a role has its rights only after the connection is made: no database before that
+            url = url.set(database=None if as_role else self.schema)
+            arguments["charset"] = "utf8mb4"
+        if as_role or url.get_backend_name() == "postgresql":
             options["execution_options"] = {"schema_translate_map": {None: self.schema}}
-        else:
-            url = url.set(database=self.schema)
-            options["connect_args"] = {"charset": "utf8mb4"}
         return create_async_engine(
             url,
             pool_size=1,
@@ -212,7 +235,7 @@ class ServerEngine:
         )
 
     async def _make_schema(self) -> None:
-        url = _without(self._url, "prefix")
+        url = without(self._owner or self._url, "prefix")
         postgresql = url.get_backend_name() == "postgresql"
         engine = create_async_engine(url if postgresql else url.set(database=None))
         statement = (
@@ -257,11 +280,11 @@ def _code(error: DBAPIError) -> str:
     return str(cause.args[0]) if cause and cause.args else ""
 
 
-def _with_driver(url: URL) -> URL:
+def with_driver(url: URL) -> URL:
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 
 
-def _without(url: URL, name: str) -> URL:
+def without(url: URL, name: str) -> URL:
     return url.difference_update_query([name])
 
 
