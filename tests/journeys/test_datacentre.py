@@ -1,6 +1,5 @@
 """The data centre beside a real hospital: its sums are the boards' own, to the fen and the pack."""
 
-import asyncio
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,11 +13,11 @@ from plugward.boards.encounters.contract import Disposition, Encounters, Encount
 from plugward.boards.pharmacy.contract import LineQuantity, Pharmacy, ReturnId, TakeBack, TaskSheet
 from plugward.boards.registration.contract import Registrations
 from plugward.commons.datacentre.contract import DataCentre, Selection, Sheet
+from plugward.kernel.testing import TRANSPORTS
 from plugward.kit.ids import new_id
 from plugward.kit.time import hospital_date
 from plugward.vocabulary import EncounterId
 
-from ..databases.servers import Servers
 from .house import AMLODIPINE, C1, ECHO, HBA1C, LEFT_OUT, METFORMIN, House, drug, exam, lab
 from .test_outpatient_visit import dispense
 
@@ -55,21 +54,14 @@ class Watched(House):
         return sheet.total.figures[[m.name for m in sheet.measures].index(measure)]
 
 
-@pytest.fixture
+@pytest.fixture(params=TRANSPORTS)
 async def house(
     request: pytest.FixtureRequest, tmp_path: Path, prepared: Path
 ) -> AsyncIterator[Watched]:
-    kind, transport = request.param
-    database = ""
-    if kind == "sqlite":
-        shutil.copytree(prepared, tmp_path / "boards")
-    else:
-        servers: Servers = request.getfixturevalue("servers")
-        database = await asyncio.to_thread(servers.a_copy, kind)
+    shutil.copytree(prepared, tmp_path / "boards")
     found = Watched(
         tmp_path / "boards",
-        transport,
-        database=database,
+        request.param,
         left_out=LEFT_OUT - {"datacentre"},
         settings={"datacentre": {"data_folder": str(tmp_path), "batch_ms": 20}},
     )
