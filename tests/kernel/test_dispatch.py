@@ -31,7 +31,7 @@ from .hospital import MRS_CHEN, a_parcel, hospital, outcome, received, until
 from .labels.board import board as labels_board
 from .labels.contract import Labels
 from .parcels.board import board as parcels_board
-from .parcels.contract import AlreadyHandedOut, ParcelNotFound, Parcels, ParcelState
+from .parcels.contract import AlreadyHandedOut, Parcel, ParcelNotFound, Parcels, ParcelState
 
 pytestmark = pytest.mark.parametrize("transport", TRANSPORTS)
 
@@ -157,6 +157,21 @@ async def test_unplugging_waits_for_a_write_whose_caller_has_gone(transport: Tra
         asyncio.get_running_loop().call_later(0.02, service.gate.set)
         await runtime.unplug("parcels")
         assert service.runs == 1
+
+
+async def test_unplugging_lets_calls_under_way_come_to_their_end(transport: Transport) -> None:
+    async with hospital(transport=transport) as runtime:
+        parcel, service = a_parcel(), service_of(runtime)
+
+        async def call() -> Parcel:
+            with acting_as(a_tester()):
+                return await runtime.client(Parcels).receive_slowly(parcel)
+
+        caller = asyncio.create_task(call())
+        await asyncio.sleep(0.01)  # it waits at the gate
+        asyncio.get_running_loop().call_later(0.02, service.gate.set)
+        await runtime.unplug("parcels")
+        assert await caller == parcel
 
 
 # ── once ─────────────────────────────────────────────────────────────────────────────────────

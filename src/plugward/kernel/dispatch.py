@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar, cast
 
@@ -65,6 +66,8 @@ class LocalEndpoint:
         self._append = append
         self._meters = meters
         self._in_flight = 0
+        self._nobody = asyncio.Event()  # set while no call is under way
+        self._nobody.set()
         self._find_done = find_done
         self._left_alone: set[asyncio.Task[Any]] = set()
 
@@ -92,18 +95,25 @@ class LocalEndpoint:
             self._meters.count(operation.full_name, time.perf_counter() - started, outcome)
 
     async def drained(self, patience_s: float) -> None:
-        """Wait for the writes whose callers have gone, before the store closes."""
-        if self._left_alone:
-            await asyncio.wait(self._left_alone, timeout=patience_s)
+        """Wait for the calls under way, and for the writes whose callers have gone, before the
+        store closes. Whatever takes longer than ``patience_s`` finds it stopped."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._nobody.wait()
+                if self._left_alone:
+                    await asyncio.wait(self._left_alone)
 
     async def _admitted(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
         if self._in_flight + len(self._left_alone) >= IN_FLIGHT_MAX:
             raise Unavailable(self.board, "overloaded")
         self._in_flight += 1
+        self._nobody.clear()
         try:
             return await self._run(operation, request, envelope)
         finally:
             self._in_flight -= 1
+            if not self._in_flight:
+                self._nobody.set()
 
     async def _run(self, operation: Operation, request: Any, envelope: Envelope) -> Any:
         subjects = tuple(operation.subjects_of_request(request))
