@@ -6,6 +6,7 @@ request id again, exactly as for a caller in the same process.
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -122,13 +123,14 @@ def _arguments(operation: Operation, frame: CallFrame) -> Any:
         raise BadRequest(where=f"{operation.full_name}: {error}"[:400]) from None
 
 
-class Reply:
+class Reply(ABC):
     """The way back to one caller."""
 
     timer: asyncio.TimerHandle
 
+    @abstractmethod
     async def send(self, data: bytes) -> None:
-        raise NotImplementedError
+        """Send a frame to the caller."""
 
 
 def _hold(reply: Reply, loop: asyncio.AbstractEventLoop) -> None:
