@@ -2,8 +2,9 @@
 
 from plugward.kernel import Board
 
-from . import facts, pages, proofs, reactions, sagas
+from . import facts, proofs, reactions, sagas
 from .contract import Billing
+from .pages import closing, counter, refunds
 from .service import BillingService
 from .tables import tables
 
@@ -30,20 +31,20 @@ board = Board(
     jobs=[reactions.end_unpaid_bills, reactions.refund_by_itself],
     sagas=[sagas.CHARGE, sagas.REFUND, sagas.UNDO],
     pages=[
-        pages.cashier,
-        pages.pay,
-        pages.void,
-        pages.receipt,
-        pages.replace_receipt,
-        pages.refunds,
-        pages.refund,
-        pages.unresolved,
-        pages.ask,
-        pages.reverse,
-        pages.day,
-        pages.close_day,
+        counter.cashier,
+        counter.pay,
+        counter.void,
+        counter.receipt,
+        counter.replace_receipt,
+        refunds.refunds,
+        refunds.refund,
+        closing.unresolved,
+        closing.ask,
+        closing.reverse,
+        closing.day,
+        closing.close_day,
     ],
-    home=[pages.billing_home],
+    home=[closing.billing_home],
     facts=[facts.settled_line, facts.settled_leg, facts.refunded_line, facts.refunded_leg],
     proofs=[
         proofs.bills_add_up,

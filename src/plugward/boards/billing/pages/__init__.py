@@ -1,0 +1,1 @@
+"""Pages 页面 of the cashier: the counter, refunds, the closing with what is unresolved."""
