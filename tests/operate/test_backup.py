@@ -88,6 +88,8 @@ def test_what_comes_back_is_what_was_there(tmp_path: Path) -> None:
     folder = made_folder(tmp_path / "data")
     with sqlite3.connect(folder.boards / "billing.sqlite") as db:
         db.execute("INSERT INTO step VALUES (7, '张三')")
+    (folder.path / "control").mkdir()
+    (folder.path / "control" / "token").write_text("of this process")
     back_up(folder, tmp_path / "copy", SystemClock(), "1.0.0", quiet)
     restored = DataFolder(tmp_path / "again")
     restore(tmp_path / "copy", restored, quiet)
@@ -95,6 +97,7 @@ def test_what_comes_back_is_what_was_there(tmp_path: Path) -> None:
         assert db.execute("SELECT * FROM step").fetchall() == [(7, "张三")]
     assert (restored.keys / "session.key").read_bytes() == b"k" * 32
     assert not (restored.path / "lock").exists()
+    assert not (restored.path / "control").exists()
     assert oct(restored.path.stat().st_mode)[-3:] == "700"
 
 

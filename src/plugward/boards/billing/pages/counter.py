@@ -33,7 +33,7 @@ from ..contract import (
 )
 
 COUNTER = "/billing/cashier"
-WAITING_MAX, LIST_MAX = 30, 50
+WAITING_MAX = 30
 
 
 class Document(Message):
