@@ -45,11 +45,12 @@ RIGHTS = {
     "audit_anchor": "SELECT, INSERT",
     "audit_cursor": "SELECT, INSERT, UPDATE",
 }
+GUARDED = ("audit_entry", "audit_anchor")
 _LONG = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
-_metadata = MetaData()
+METADATA = MetaData()
 _entry = Table(
     "audit_entry",
-    _metadata,
+    METADATA,
     Column("lane", String(60), primary_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("at", String(40), nullable=False, index=True),
@@ -62,13 +63,13 @@ _entry = Table(
 )
 _cursor = Table(
     "audit_cursor",
-    _metadata,
+    METADATA,
     Column("source", String(60), primary_key=True),
     Column("position", BigInteger, nullable=False),
 )
 _anchor = Table(
     "audit_anchor",
-    _metadata,
+    METADATA,
     Column("lane", String(60), primary_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary(32), nullable=False),
@@ -139,9 +140,8 @@ class ServerStore:
         await outer.dispose()
         engine = self._connect(self._owner, as_role=False)
         async with engine.begin() as connection:
-            await connection.run_sync(_metadata.create_all)
-            for statement in _guards(self.schema) if postgresql else _MYSQL_GUARDS:
-                await connection.execute(text(statement))
+            await connection.run_sync(METADATA.create_all)
+            await connection.run_sync(guard, self.schema)
             if self._has_owner:
                 login = self._url.username or ""
                 await connection.run_sync(grant, self.schema, login, RIGHTS)
@@ -258,23 +258,31 @@ def _link(row: Any) -> Link:
     return Link(row[0], int(row[1]), row[2], row[3], bytes(row[4]))
 
 
-def _guards(schema: str) -> tuple[str, ...]:
+def guard(connection: Connection, schema: str) -> None:
+    """Have the database refuse every change and removal, also to the owner. Again is the same."""
+    make = _postgresql if connection.dialect.name == "postgresql" else _mysql
+    for statement in make(schema):
+        connection.execute(text(statement))
+
+
+def _postgresql(schema: str) -> Iterator[str]:
     refuse = f'"{schema}".audit_refuse'
-    statements = [
+    yield (
         f"CREATE OR REPLACE FUNCTION {refuse}() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$"
-    ]
-    for table in ("audit_entry", "audit_anchor"):
-        statements.append(
+    )
+    for table in GUARDED:
+        yield (
             f"CREATE OR REPLACE TRIGGER {table}_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON "
             f'"{schema}".{table} FOR EACH STATEMENT EXECUTE FUNCTION {refuse}()'
         )
-    return tuple(statements)
 
 
-_MYSQL_GUARDS = tuple(
-    f"CREATE TRIGGER IF NOT EXISTS {table}_{kind.lower()} BEFORE {kind} ON {table} FOR EACH ROW "
-    "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the audit log is append-only'"
-    for table in ("audit_entry", "audit_anchor")
-    for kind in ("UPDATE", "DELETE")
-)
+def _mysql(schema: str) -> Iterator[str]:
+    for table in GUARDED:
+        for kind in ("UPDATE", "DELETE"):
+            yield (
+                f"CREATE TRIGGER IF NOT EXISTS `{schema}`.`{table}_{kind.lower()}` BEFORE {kind} "
+                f"ON `{schema}`.`{table}` FOR EACH ROW SIGNAL SQLSTATE '45000' "
+                "SET MESSAGE_TEXT = 'the audit log is append-only'"
+            )

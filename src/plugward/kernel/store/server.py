@@ -167,37 +167,7 @@ class ServerEngine:
 
     async def _number(self) -> Sequence[Frame]:
         async with self._engine.begin() as connection:
-            return await connection.run_sync(self._number_batch)
-
-    def _number_batch(self, connection: Connection) -> list[Frame]:
-        system = self.tables.system
-        outbox, series = system.outbox, system.series
-        lease = select(series.c.value).where(series.c.name == _POSITION).with_for_update()
-        position = connection.execute(lease).scalar()
-        if position is None:
-            connection.execute(series.insert().values(name=_POSITION, value=0))
-            position = 0
-        rows = connection.execute(
-            select(outbox)
-            .where(outbox.c.position.is_(None))
-            .order_by(outbox.c.recorded_at, outbox.c.id)
-            .limit(NUMBERED_AT_ONCE)
-        )
-        frames = _in_key_order([frame_of_row(row, self.tables.board) for row in rows])
-        if not frames:
-            return []
-        numbered = [
-            msgspec.structs.replace(frame, position=position + index)
-            for index, frame in enumerate(frames, start=1)
-        ]
-        connection.execute(
-            update(outbox).where(outbox.c.id == bindparam("of")).values(position=bindparam("to")),
-            [{"of": frame.id, "to": frame.position} for frame in numbered],
-        )
-        connection.execute(
-            update(series).where(series.c.name == _POSITION).values(value=numbered[-1].position)
-        )
-        return numbered
+            return await connection.run_sync(number_batch, self.tables)
 
     # ── set-up ──────────────────────────────────────────────────────────────────────────────
     async def _bring_up(self) -> None:
@@ -260,7 +230,39 @@ class ServerEngine:
             raise Unavailable(self.tables.board, "storage")
 
 
-_POSITION = "sys:position"
+POSITION = "sys:position"  # the series row that counts them
+
+
+def number_batch(connection: Connection, tables: BoardTables) -> list[Frame]:
+    """Give committed outbox rows their positions; empty when every row has one."""
+    system = tables.system
+    outbox, series = system.outbox, system.series
+    lease = select(series.c.value).where(series.c.name == POSITION).with_for_update()
+    position = connection.execute(lease).scalar()
+    if position is None:
+        connection.execute(series.insert().values(name=POSITION, value=0))
+        position = 0
+    rows = connection.execute(
+        select(outbox)
+        .where(outbox.c.position.is_(None))
+        .order_by(outbox.c.recorded_at, outbox.c.id)
+        .limit(NUMBERED_AT_ONCE)
+    )
+    frames = _in_key_order([frame_of_row(row, tables.board) for row in rows])
+    if not frames:
+        return []
+    numbered = [
+        msgspec.structs.replace(frame, position=position + index)
+        for index, frame in enumerate(frames, start=1)
+    ]
+    connection.execute(
+        update(outbox).where(outbox.c.id == bindparam("of")).values(position=bindparam("to")),
+        [{"of": frame.id, "to": frame.position} for frame in numbered],
+    )
+    connection.execute(
+        update(series).where(series.c.name == POSITION).values(value=numbered[-1].position)
+    )
+    return numbered
 
 
 def _in_key_order(frames: list[Frame]) -> list[Frame]:
