@@ -107,12 +107,15 @@ class Rack:
         store: Path | None = None,
         replica: str = "0",
         user: User | None = None,
+        settings: dict[str, dict[str, Any]] | None = None,
+        declared: Sequence[Board] = (),
     ) -> Node:
         """A process on NATS with these boards, or one that only calls."""
         manifests: Sequence[Manifest] = [b.manifest for b in boards] or [caller or EDGE]
         credentials = self.credentials(*manifests, edge=edge)
         wire = await self._connected(credentials, user)
-        return await self._started(wire, boards, store, replica)
+        runtime = self.runtime(store, reacting=replica == "0", settings=settings)
+        return await self._started(boards, Node(runtime, wire, replica=replica, declared=declared))
 
     async def wire(self, of: Manifest, user: User) -> NatsWire:
         """A connection that runs no board."""
@@ -139,16 +142,9 @@ class Rack:
         credentials = self.credentials(*manifests, edge=edge)
         way = UnixWire.listen if listen else UnixWire.connect
         wire = await way(self.folder / "rack.sock", credentials, clock=self.clock)
-        return await self._started(wire, boards, store, "0")
+        return await self._started(boards, Node(self.runtime(store), wire))
 
-    async def _started(
-        self,
-        wire: NatsWire | UnixWire,
-        boards: Sequence[Board],
-        store: Path | None,
-        replica: str,
-    ) -> Node:
-        node = Node(self.runtime(store, reacting=replica == "0"), wire, replica=replica)
+    async def _started(self, boards: Sequence[Board], node: Node) -> Node:
         await node.start(boards)
         self.nodes.append(node)
         return node
@@ -176,19 +172,29 @@ async def over_http(rack: Rack, board: Board) -> AsyncGenerator[tuple[HttpEndpoi
     """The board behind the real gateway, called with the session of a real account."""
     runtime = rack.runtime(settings={"identity": {"demo": True}})
     await runtime.start([identity, portal, masterdata, board])
+    try:
+        async with (
+            served(runtime) as (base, token),
+            aiohttp.ClientSession() as session,
+        ):
+            yield HttpEndpoint(session, base, lambda _: token), runtime
+    finally:
+        await runtime.stop()
+
+
+@asynccontextmanager
+async def served(runtime: Runtime) -> AsyncGenerator[tuple[str, str], None]:
+    """The portal of this process on a port, and the session of a doctor."""
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
         serve(runtime, host="127.0.0.1", port=0, demo=False, stop=stop, listening=port.set_result)
     )
     try:
         token = await _signed_in(runtime)
-        async with aiohttp.ClientSession() as session:
-            base = f"http://127.0.0.1:{await port}"
-            yield HttpEndpoint(session, base, lambda _: token), runtime
+        yield f"http://127.0.0.1:{await port}", token
     finally:
         stop.set()
         await serving
-        await runtime.stop()
 
 
 DOCTOR = "D10247"

@@ -21,6 +21,7 @@ from .board import Board, BoardError
 from .contracts import contract_of, is_contract
 from .dispatch import Dispatcher, LocalEndpoint, Transport
 from .envelope import Actor, Call, Envelope, OfBoards, board_actor, calling
+from .elsewhere import Elsewhere
 from .events.attempt import attempt
 from .events.consumer import STOPPING_WAIT_S, Consumer, kind_of
 from .events.declare import Job
@@ -61,6 +62,7 @@ class Plugged:
         self.consumers: dict[str, Consumer] = {}
         self.timers: list[Timer] = []
 
+        self.elsewhere: Elsewhere | None = None  # where it runs, if not here
 
 class Proven(msgspec.Struct, frozen=True):
     """A proof and what it found."""
@@ -115,9 +117,13 @@ class Runtime:
         there = (n for n in self.declared if n not in self.plugged and self.dispatcher.reaches(n))
         return {**self.plugged, **{name: self.declared[name] for name in there}}
 
-    def declare(self, boards: Iterable[Board]) -> None:
-        """Know these boards, which run in other processes: their stores stay closed here."""
-        self.declared = {board.name: self._made(board) for board in boards}
+    def declare(
+        self, boards: Iterable[Board], elsewhere: Callable[[str], Elsewhere] | None = None
+    ) -> None:
+        """Know these boards too, which run in other processes: their stores stay closed here."""
+        for board in boards:
+            self.declared[board.name] = declared = self._made(board)
+            declared.elsewhere = elsewhere(board.name) if elsewhere else None
 
     # ── life ────────────────────────────────────────────────────────────────────────────────
     async def start(self, boards: Iterable[Board]) -> None:

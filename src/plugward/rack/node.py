@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from plugward.kernel.board import Board
 from plugward.kernel.runtime import Runtime
 
+from .guests import Guests
 from .relay.listening import Listening
 from .relay.source import Bus
 from .wire.answerer import Offer
@@ -61,16 +62,21 @@ class Node:
         self.wire = wire
         self._replica = replica
         self._faces: dict[str, FaceEndpoint] = {}
-        self._listening = Listening(runtime, wire.endpoint, wire.directory, wire.bus(), declared)
+        bus = wire.bus()
+        self._listening = Listening(runtime, wire.endpoint, wire.directory, bus, declared)
+        self._guests = Guests(runtime, wire.endpoint, wire.directory, bus, declared)
 
     async def start(self, boards: Iterable[Board]) -> None:
         """Plug in, reach the others, be reached, hear and be heard."""
         self.runtime.dispatcher.elsewhere = self.wire.endpoint
+        self._guests.know()
         await self.wire.who(0.0)  # they answer while the boards are plugged in
         await self.runtime.start(boards)
         for name in self.runtime.plugged:
             await self._serve(name)
+        self._guests.start()
         await self._listening.start()
+        self.wire.directory.changed = self._changed
 
     async def stop(self) -> None:
         """No call is cut in half, no fact is left behind."""
@@ -78,6 +84,7 @@ class Node:
             await self._withdraw(name)
         await self._listening.flush()
         await self.runtime.stop()
+        await self._guests.stop()
         await self._listening.stop()
         await self.wire.close()
 
@@ -94,6 +101,10 @@ class Node:
         await self.runtime.unplug(name)
         for feed in self._listening.forget(name):
             await feed.stop()
+
+    def _changed(self, board: str) -> None:
+        self._listening.changed(board)
+        self._guests.changed(board)
 
     async def _withdraw(self, name: str) -> None:
         face = self._faces.pop(name, None)

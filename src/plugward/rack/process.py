@@ -34,7 +34,6 @@ async def run(spec: Spec) -> None:
         spec.nats, credentials, clock=hospital.clock, user=spec.user, password=spec.password
     )
     declared = discover(frozenset(board_entries()) - set(spec.declared)).boards
-    hospital.runtime.declare(declared)
     node = Node(hospital.runtime, wire, replica=str(spec.seat.replica), declared=declared)
     hospital.begin()
     try:

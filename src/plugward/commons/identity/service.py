@@ -316,7 +316,8 @@ class IdentityService(Identity):
         work.delete_where(places, places.c.code == code)
 
     def _boards(self) -> tuple[str, ...]:
-        return tuple(self._runtime.boards)
+        boards = self._runtime.boards.values()
+        return tuple(f"{board.name} {board.manifest.version}" for board in boards)
 
     def _roles(self) -> dict[str, frozenset[str]]:
         """The roles of all plugged boards; merged again when one comes or goes."""

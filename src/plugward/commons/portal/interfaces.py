@@ -13,7 +13,7 @@ from plugward.kernel.runtime import Runtime
 
 from .edge import decode, openapi
 from .http import HttpError, Request, Response, json_answer
-from .table import Table
+from .table import Table, elsewhere_of
 
 _log = logging.getLogger("plugward.portal")
 REPORT_BYTES_MAX = 16_384
@@ -34,16 +34,21 @@ class Interfaces:
         """``POST /api/{board}/v1/{operation}``, through the one dispatch path."""
         parts = request.path.split("/")[2:]
         board, version, name = parts if len(parts) == PARTS else ("", "", "")
+        guest = table.guest(board, name) if version == VERSION else None
         operation = table.operation(board, name) if version == VERSION else None
-        if operation is None:
+        if operation is None and guest is None:
             raise HttpError(404, "not-found")
         if request.method != "POST":
             raise HttpError(405, "method")
-        request.route = f"api {operation.full_name}"
+        request.route = f"api {board}.{name}"
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise HttpError(415, "json-expected")
-        arguments = decode(operation, await request.body())
+        body = await request.body()
+        if operation is None:
+            answer = await elsewhere_of(table, board).json(name, body)
+            return Response(answer, kind="application/json")
+        arguments = decode(operation, body)
         envelope = _hurried(envelope_for(operation, arguments, "edge"), request)
         call = self._runtime.dispatcher.call_for_bytes
         answer = await call(operation, arguments, envelope, to_json)
@@ -60,16 +65,13 @@ class Interfaces:
         """OpenAPI documents and metrics."""
         if request.path == "/metrics":
             return Response(self._metrics(table), kind=KIND)
+        guests = {name: told for name, told in table.guests() if told}
         if request.path == "/openapi.json":
-            return json_answer(
-                {
-                    "interfaces": {
-                        contract.name: f"/openapi/{contract.name}.json"
-                        for _, contract in table.contracts()
-                    }
-                }
-            )
+            names = [*(contract.name for _, contract in table.contracts()), *guests]
+            return json_answer({"interfaces": {name: f"/openapi/{name}.json" for name in names}})
         name = request.path.removeprefix("/openapi/").removesuffix(".json")
+        if name in guests:
+            return Response(guests[name], kind="application/json")
         for plugged, contract in table.contracts():
             if contract.name == name:
                 manifest = plugged.board.manifest

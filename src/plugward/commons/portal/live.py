@@ -14,6 +14,7 @@ import msgspec
 
 from plugward.commons.identity.contract import SignedIn
 from plugward.kernel.envelope import Actor
+from plugward.kernel.events.feed import Source
 from plugward.kernel.refusals import Refusal, Unavailable
 from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.frames import COMMAND_DONE, Frame
@@ -106,22 +107,29 @@ class _Tail:
         self._missed = False
         known = _places_of(last_id)
         for board in {topic.partition(":")[0].partition(".")[0] for topic in topics}:
-            plugged = runtime.plugged.get(board)
-            if plugged is None:
+            source = self._source(board)
+            if source is None:
                 continue
-            end = plugged.feed.last_position
+            end = source.last_position
             place = known.get(board, end)
-            if not 0 <= end - place <= MISSED_MAX:
+            if not 0 <= end - place <= MISSED_MAX or place < getattr(source, "first_position", 0):
                 place, self._missed = end, True
             self._places[board] = place
         self._waiting: dict[asyncio.Task[Sequence[Frame]], str] = {}
 
+    def _source(self, board: str) -> Source | None:
+        """A board's facts: from its outbox here, or followed where it runs."""
+        plugged = self._runtime.shown.get(board)
+        if plugged is None:
+            return None
+        return plugged.feed if plugged.elsewhere is None else plugged.elsewhere.tail
+
     async def next(self, ends: "set[asyncio.Future[Any]]", seconds: float) -> list[Frame]:
         """What was committed since that the page asked for, after gathering a little."""
         for board, place in self._places.items():
-            plugged = self._runtime.plugged.get(board)
-            if plugged is not None and board not in self._waiting.values():
-                task = asyncio.ensure_future(plugged.feed.after(place))
+            source = self._source(board)
+            if source is not None and board not in self._waiting.values():
+                task = asyncio.ensure_future(source.after(place))
                 self._waiting[task] = board
         done, _ = await asyncio.wait(
             {*self._waiting, *ends}, timeout=max(0, seconds), return_when=asyncio.FIRST_COMPLETED

@@ -10,6 +10,14 @@ import msgspec
 from markupsafe import Markup
 
 from plugward.kernel.codec import convert
+from plugward.kernel.elsewhere import (
+    Asked,
+    OperationTold,
+    PlaceTold,
+    Rendered,
+    SlotTold,
+    ViewerTold,
+)
 from plugward.kernel.pages import Action, Download, Go, Grid, Page, Place, View, Viewer
 from plugward.kernel.refusals import BadRequest, NotAllowed
 from plugward.kernel.runtime import Runtime
@@ -18,8 +26,8 @@ from .door import Visit
 from .frame import Framer
 from .http import HttpError, Request, Response, local, redirect
 from .rendering import Scene
-from .running import call_page, within
-from .table import Route, Table, cell
+from .running import call_page, runs_elsewhere, within
+from .table import Route, Table, cell, elsewhere_of
 
 SAID = "plugward-said"
 GRID_ACTION = "/portal/do/"
@@ -58,8 +66,13 @@ class PagesServed:
         given |= {name: [unquote(value)] for name, value in parameters.items()}
         scene = self._framer.scene(table, route.board, visit, viewer)
 
+        elsewhere = runs_elsewhere(route.plugged, page)
+
         async def run() -> Response:
-            made = await call_page(self._runtime, route.plugged, page, viewer, given)
+            if elsewhere is not None:
+                made: Any = await elsewhere.page(_asked(request, viewer, given, scene))
+            else:
+                made = await call_page(self._runtime, route.plugged, page, viewer, given)
             return self._made(table, route, scene, request, made)
 
         started, outcome = time.perf_counter(), "failed"
@@ -73,6 +86,14 @@ class PagesServed:
     def _made(
         self, table: Table, route: Route, scene: Scene, request: Request, made: Any
     ) -> Response:
+        if isinstance(made, Rendered):
+            if made.file is not None:
+                made = Download(made.file.name, made.file.content, made.file.kind)
+            elif made.to:
+                made = Go(made.to, made.said)
+            else:
+                body = Markup(made.html)  # noqa: S704 - made by the board's own escaping templates
+                return self._document(table, route.page, scene, request, body, made.status)
         if isinstance(made, Go):
             return _go(request, made)
         if isinstance(made, View):
@@ -106,19 +127,43 @@ class PagesServed:
     async def _do(self, table: Table, request: Request, form: dict[str, list[str]]) -> Response:
         """A button of a plain list: one operation with one argument, the row's id."""
         board, _, name = request.path.removeprefix(GRID_ACTION).partition("/")
-        operation = table.operation(board, name)
+        guest = table.guest(board, name)
+        operation = guest or table.operation(board, name)
         if operation is None or not operation.is_command or len(operation.parameters) != 1:
             raise HttpError(404, "not-found")
-        request.route = f"do {operation.full_name}"
+        request.route = f"do {board}.{name}"
         row = (form.get("row") or [""])[0]
+        back = request.headers.get("hx-current-url", "")
+        there = Go(local("/" + back.partition("//")[2].partition("/")[2]))
+        if isinstance(operation, OperationTold):
+            body = json.dumps({operation.parameters[0]: row}).encode()
+            await elsewhere_of(table, board).json(name, body)
+            return _go(request, there)
         try:
             arguments = convert({operation.parameters[0]: row}, operation.request, strict=False)
         except msgspec.ValidationError:
             raise BadRequest(where=operation.parameters[0]) from None
         client: Any = self._runtime.client(table.plugged[board].board.contract.protocol)  # type: ignore[union-attr]  # it has an operation
         await getattr(client, name)(*msgspec.structs.astuple(arguments))
-        back = request.headers.get("hx-current-url", "")
-        return _go(request, Go(local("/" + back.partition("//")[2].partition("/")[2])))
+        return _go(request, there)
+
+
+def _asked(request: Request, viewer: Viewer, given: dict[str, list[str]], scene: Scene) -> Asked:
+    """The request, for a page that is made in its board's own process."""
+    return Asked(
+        method=request.method,
+        path=request.path,
+        viewer=ViewerTold.of(viewer),
+        given=tuple((name, tuple(values)) for name, values in given.items()),
+        csrf=scene.csrf,
+        slots=tuple(
+            SlotTold(slot, page.path, page.title, page.title_en, page.permission)
+            for slot, pages in scene.slots.items()
+            for page in pages
+        ),
+        places=tuple(PlaceTold(code, zh, en) for code, (zh, en) in scene.places.items()),
+        idle_ms=scene.idle_ms,
+    )
 
 
 def _file(made: Download) -> Response:

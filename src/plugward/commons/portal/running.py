@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from plugward.kernel.contracts import is_contract
+from plugward.kernel.elsewhere import Elsewhere, Guest
 from plugward.kernel.envelope import current_call
 from plugward.kernel.manifest import Settings
 from plugward.kernel.outside import Outside
@@ -33,8 +34,20 @@ async def call_page(
     return await page.function(**arguments)
 
 
+def runs_elsewhere(plugged: Plugged, part: Page | HomePart) -> Elsewhere | None:
+    """Where a page must be asked: its code is there, or something that only its process has."""
+    if plugged.elsewhere is None or plugged.service is not None:
+        return None
+    own = {plugged.board.service, Store, Settings}
+    needs_own = any(kind in own for kind in part.parameters.values() if isinstance(kind, type))
+    return plugged.elsewhere if needs_own or isinstance(plugged.board, Guest) else None
+
+
 async def call_home(runtime: Runtime, plugged: Plugged, part: HomePart, viewer: Viewer) -> Any:
     """One board's part of the home page."""
+    elsewhere = runs_elsewhere(plugged, part)
+    if elsewhere is not None:
+        return await elsewhere.home(plugged.board.home.index(part), viewer)
     arguments, _ = _injected(runtime, plugged, part.parameters, viewer)
     return await part.function(**arguments)
 

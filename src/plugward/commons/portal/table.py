@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from plugward.kernel.contracts import Contract, Operation
+from plugward.kernel.elsewhere import Elsewhere, Guest, OperationTold
 from plugward.kernel.manifest import Away
 from plugward.kernel.pages import Page, Place
 from plugward.kernel.runtime import Plugged, Runtime
@@ -95,10 +96,30 @@ class Table:
         contract = part.board.contract if part else None
         return contract.operations.get(name) if contract else None
 
+    def guest(self, board: str, name: str) -> OperationTold | None:
+        """An operation of a board whose types are not known here: it is asked by its bytes."""
+        part = self.plugged.get(board)
+        if part is None or not isinstance(part.board, Guest):
+            return None
+        return part.board.operations.get(name)
+
     def contracts(self) -> Iterable[tuple[Plugged, Contract]]:
         for part in self.plugged.values():
             if part.board.contract is not None:
                 yield part, part.board.contract
+
+    def guests(self) -> Iterable[tuple[str, bytes]]:
+        """The guests and how each describes its operations."""
+        for name, part in self.plugged.items():
+            if isinstance(part.board, Guest):
+                yield name, part.board.told.openapi
+
+
+def elsewhere_of(table: Table, board: str) -> Elsewhere:
+    """Where a guest is asked."""
+    elsewhere = table.plugged[board].elsewhere
+    assert elsewhere is not None, "a guest is always elsewhere"
+    return elsewhere
 
 
 def parts_of(path: str) -> tuple[str, ...]:

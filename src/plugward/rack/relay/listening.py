@@ -46,7 +46,6 @@ class Listening:
         self._running = True
         for name in list(self._runtime.plugged):
             await self.plugged(name)
-        self._directory.changed = self._changed
 
     async def flush(self) -> None:
         """What is written here is on the bus, if there is one."""
@@ -83,14 +82,15 @@ class Listening:
 
     def _sources(self, plugged: Plugged) -> set[str]:
         """Whom a board hears: named by its reactions, or everybody there is."""
-        named = {r.tag.partition(".")[0] for r in plugged.board.reactions if r.tag}
+        tags = {r.tag.partition(".")[0] for r in plugged.board.reactions if r.tag}
+        named = {provider for tag in tags for provider in self._runtime.bindings.providers(tag)}
         if any(r.carrying is not None for r in plugged.board.reactions):
             named |= set(self._directory.seen) | set(self._declared)
         if hasattr(plugged.service, "hears"):
             named |= set(self._declared)
         return named - set(self._runtime.plugged)
 
-    def _changed(self, board: str) -> None:
+    def changed(self, board: str) -> None:
         """Somebody new is there: whoever hears everybody hears it too."""
         task = asyncio.get_running_loop().create_task(self._hear_new(board))
         self._tasks.add(task)
@@ -105,25 +105,28 @@ class Listening:
         listener = plugged.board.name
         if source in plugged.consumers or (listener, source) in self._feeds:
             return
-        feed = RemoteFeed(source, listener, self._asking(plugged, source), self._bus)
+        ask = asking(self._endpoint, plugged, source)
+        feed = RemoteFeed(source, listener, ask, self._bus)
         self._feeds[listener, source] = feed
         await self._runtime.hear(plugged, feed, self._declared.get(source))
 
-    def _asking(self, plugged: Plugged, source: str) -> Ask:
-        operation = FACE.operations["facts"]
 
-        async def ask(after: int, limit: int, wait_ms: int) -> Facts:
-            request = new_id()
-            envelope = Envelope(
-                request=request,
-                actor=plugged.actor,
-                campus="",
-                trace=request.hex,
-                deadline_ms=ASK_MS,
-                caller=plugged.board.name,
-            )
-            arguments: msgspec.Struct = operation.request(after, limit, wait_ms)
-            facts: Facts = await self._endpoint.call("face", source, operation, arguments, envelope)
-            return facts
+def asking(endpoint: RemoteEndpoint, plugged: Plugged, source: str) -> Ask:
+    """How a board reads the outbox of one in another process."""
+    operation = FACE.operations["facts"]
 
-        return ask
+    async def ask(after: int, limit: int, wait_ms: int) -> Facts:
+        request = new_id()
+        envelope = Envelope(
+            request=request,
+            actor=plugged.actor,
+            campus="",
+            trace=request.hex,
+            deadline_ms=ASK_MS,
+            caller=plugged.board.name,
+        )
+        arguments: msgspec.Struct = operation.request(after, limit, wait_ms)
+        facts: Facts = await endpoint.call("face", source, operation, arguments, envelope)
+        return facts
+
+    return ask

@@ -15,9 +15,18 @@ from plugward.kernel.access import AccessScope
 from plugward.kernel.codec import to_json
 from plugward.kernel.contracts import Operation, contract, contract_of, query
 from plugward.kernel.dispatch import envelope_for, mapped
+from plugward.kernel.elsewhere import (
+    Asked,
+    BoardTold,
+    NeedTold,
+    OperationTold,
+    PageTold,
+    Rendered,
+    ViewerTold,
+)
 from plugward.kernel.envelope import Call, Envelope, calling, current_call
 from plugward.kernel.events.feed import read_frames
-from plugward.kernel.pages import Home, Key, Page, Place, Viewer
+from plugward.kernel.pages import Home, Page, Viewer
 from plugward.kernel.refusals import (
     BadRequest,
     Fault,
@@ -28,126 +37,8 @@ from plugward.kernel.refusals import (
 )
 from plugward.kernel.runtime import Plugged, Runtime
 from plugward.kernel.store.frames import COMMAND_DONE, Frame
-from plugward.kit.time import Instant
 
 WAIT_MS_MAX = 20_000
-
-
-class PageTold(msgspec.Struct, frozen=True):
-    """A declared page as the portal's table, rail and key bar need it."""
-
-    path: str
-    title: str
-    title_en: str
-    permission: str
-    method: str
-    place: Place
-    icon: str
-    order: int
-    keys: tuple[Key, ...]
-    slot: str
-    freshness_s: float | None
-    theme: str
-
-
-class OperationTold(msgspec.Struct, frozen=True):
-    """An operation as the gateway needs it."""
-
-    name: str
-    is_command: bool
-    permission: str
-    parameters: tuple[str, ...]
-
-
-class NeedTold(msgspec.Struct, frozen=True):
-    board: str
-    version: str
-    away: str
-    fallback: str
-
-
-class BoardTold(msgspec.Struct, frozen=True):
-    """A board, told to somebody who has none of its code."""
-
-    name: str
-    title: str
-    title_en: str
-    summary: str
-    version: str
-    owners: tuple[str, ...]
-    grade: str
-    core: bool
-    needs: tuple[NeedTold, ...]
-    permissions: tuple[tuple[str, str], ...]
-    roles: tuple[tuple[str, tuple[str, ...]], ...]
-    pages: tuple[PageTold, ...]
-    home: tuple[str, ...]
-    operations: tuple[OperationTold, ...]
-    hears: tuple[str, ...]
-    strings: bytes
-    openapi: bytes = b""
-
-
-class SlotTold(msgspec.Struct, frozen=True):
-    """A panel that some board offers for a slot of the page being rendered."""
-
-    slot: str
-    path: str
-    title: str
-    title_en: str
-    permission: str
-    place: Place = Place.SLOT
-
-
-class PlaceTold(msgspec.Struct, frozen=True):
-    code: str
-    zh: str
-    en: str
-
-
-class ViewerTold(msgspec.Struct, frozen=True):
-    """Who looks at a page, on the wire."""
-
-    actor_id: str
-    name: str
-    title: str
-    roles: tuple[str, ...]
-    permissions: tuple[str, ...]
-    campus: str
-    campuses: tuple[str, ...]
-    department: str
-    language: str
-    now: Instant
-    workplace: str = ""
-
-    @classmethod
-    def of(cls, viewer: Viewer) -> "ViewerTold":
-        return msgspec.convert(msgspec.structs.asdict(viewer), cls)
-
-    def viewer(self) -> Viewer:
-        return msgspec.convert(msgspec.structs.asdict(self), Viewer)
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """A page request, as far as the board is concerned."""
-
-    method: str
-    path: str
-    viewer: ViewerTold
-    given: tuple[tuple[str, tuple[str, ...]], ...]
-    csrf: str = ""
-    slots: tuple[SlotTold, ...] = ()
-    places: tuple[PlaceTold, ...] = ()
-    idle_ms: int = 0
-
-
-class Rendered(msgspec.Struct, frozen=True):
-    """What the page made: ``html`` to be framed, or ``to`` go somewhere, with a word of why."""
-
-    html: str = ""
-    status: int = 200
-    to: str = ""
-    said: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -301,6 +192,12 @@ def told(plugged: Plugged) -> BoardTold:
     """What a board is and declares, without its code."""
     board, manifest = plugged.board, plugged.board.manifest
     operations = board.contract.operations.values() if board.contract else ()
+    described = b""
+    if board.contract is not None:
+        from plugward.commons.portal.edge import openapi  # noqa: PLC0415 - only where it is asked
+
+        title = f"{manifest.title_en} {manifest.title}"
+        described = openapi(board.contract, title, manifest.version)
     return BoardTold(
         name=manifest.name,
         title=manifest.title,
@@ -323,6 +220,7 @@ def told(plugged: Plugged) -> BoardTold:
         ),
         hears=tuple(sorted({r.tag for r in board.reactions if r.tag})),
         strings=to_json(board.strings),
+        openapi=described,
     )
 
 

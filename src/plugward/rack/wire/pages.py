@@ -10,11 +10,10 @@ from plugward.commons.portal.rendering import Renderer, Scene
 from plugward.commons.portal.running import call_home, call_page
 from plugward.commons.portal.table import Route, parts_of
 from plugward.commons.portal.words import Words
-from plugward.kernel.pages import Go, Grid, Home, HomePart, Page, View, Viewer
+from plugward.kernel.elsewhere import Asked, FileTold, Rendered, SlotTold
+from plugward.kernel.pages import Download, Go, Grid, Home, HomePart, Page, View, Viewer
 from plugward.kernel.refusals import NotFound
 from plugward.kernel.runtime import Plugged, Runtime
-
-from .face import Asked, Rendered, SlotTold
 
 May = Callable[[str, Viewer], None]
 
@@ -47,11 +46,12 @@ class Rendering:
         if isinstance(made, View):
             name = self._plugged.board.name
             template = made.template if "/" in made.template else f"{name}/{made.template}"
-            return Rendered(self._renderer.render(template, made.values, scene), made.status)
+            return Rendered(str(self._renderer.render(template, made.values, scene)), made.status)
         if isinstance(made, Grid):
-            return Rendered(
-                self._renderer.render("portal/grid.html", grid_values(made, page), scene)
-            )
+            values = grid_values(made, page)
+            return Rendered(str(self._renderer.render("portal/grid.html", values, scene)))
+        if isinstance(made, Download):
+            return Rendered(file=FileTold(made.name, made.kind, made.content))
         raise TypeError(f"{page.path} returned {type(made).__name__}")
 
     def _found(self, asked: Asked) -> tuple[Page, dict[str, str]]:

@@ -17,6 +17,7 @@ board = Board(
         pages.one_note,
         pages.plain_list,
         pages.write,
+        pages.as_file,
         pages.secret,
         pages.broken,
         pages.wrong_template,

@@ -5,6 +5,7 @@ import asyncio
 from plugward.kernel.pages import (
     Action,
     Column,
+    Download,
     Go,
     Grid,
     Home,
@@ -21,6 +22,7 @@ from plugward.kernel.pages import (
 )
 
 from .contract import PATIENT, NoteId, Specimen, WriteNote
+from .service import SpecimenService
 
 
 @page(
@@ -54,6 +56,12 @@ async def plain_list(specimen: Specimen) -> Grid:
 async def write(form: WriteNote, specimen: Specimen) -> Go:
     await specimen.write(form)
     return Go("/specimen/notes", said="已保存")
+
+
+@page("/specimen/file", title="导出", permission="specimen.read")
+async def as_file(specimen: Specimen, service: SpecimenService) -> Download:
+    notes = await specimen.notes()
+    return Download("样本.csv", f"{len(notes)},{service.archive_closed}".encode(), "text/csv")
 
 
 @page("/specimen/secret", title="秘密", permission="specimen.secret")
