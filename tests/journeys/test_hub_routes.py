@@ -10,6 +10,7 @@ import pytest
 
 from plugward.cli.hub_verbs import new_token
 from plugward.commons.hub.alone import CannotListen, Doors, Options, listening
+from plugward.commons.hub.contract import Hub, System
 from plugward.commons.hub.figures import figures
 from plugward.commons.hub.hl7 import Message, parse
 from plugward.commons.hub.ledger import Lane
@@ -18,8 +19,11 @@ from plugward.commons.hub.mllp import MllpClient
 from plugward.commons.hub.routing.book import RouteBook
 from plugward.commons.hub.routing.compiled import RouteInvalid
 from plugward.commons.hub.routing.difference import Change, changes
+from plugward.kernel.envelope import acting_as
 from plugward.kit.time import Instant, hospital_time
 from plugward.sim.outside.lis import SimulatedLis
+from plugward.vocabulary import CampusCode
+from tests.journeys.test_outside_systems import ENGINEER, hospital, pid
 
 AT = hospital_time("2026-03-02 08:00")
 
@@ -307,6 +311,79 @@ async def test_a_version_that_does_not_load_leaves_the_one_before_in_force(tmp_p
         assert "no version 9" in doors.node.live().problems["sex"]
         await send(client, adt("1"))
         await until(lambda: len(archived(tmp_path)) == 1)
+
+
+async def test_the_hospitals_own_hub_takes_the_sites_routes_beside_its_boards(
+    tmp_path: Path,
+) -> None:
+    """本院集成平台：业务板照常入档，路由同时转发；换版、退版均不断连接。"""
+    book = site(tmp_path)
+    rewrite(book, "ADT^A08", "ADT^A28", "route.toml")
+    rewrite(book, "ADT^A08^ADT_A01", "ADT^A28^ADT_A05", "cases/first.hl7")
+    async with hospital(tmp_path) as house:
+        node = house.house.runtime.plugged["hub"].service._node
+        client = MllpClient("127.0.0.1", house.port)
+
+        async def register(number: int) -> str:
+            text = house.reg.message("ADT^A28^ADT_A05", pid(f"P{number}"))
+            answer = await send(client, text.encode())
+            await until(lambda: not node.ledger.pending["archive"])
+            return answer["MSA-1"]
+
+        def forwarded() -> list[str]:
+            return [one["PID-8"] for one in archived(tmp_path)]
+
+        assert await register(1) == "AA"
+        assert forwarded() == []
+        book.activate("sex", **SAID)
+        await node.look()
+        assert await register(2) == "AA"
+        assert forwarded() == ["1"]
+        rewrite(book, "M,1,男", "M,8,男", "tables/sex.csv")
+        rewrite(book, '"PID-8" = "1"', '"PID-8" = "8"', "cases/first.toml")
+        assert book.activate("sex", **SAID) == 2
+        await node.look()
+        assert await register(3) == "AA"
+        book.rollback("sex", **SAID)
+        await node.look()
+        assert await register(4) == "AA"
+        assert forwarded() == ["1", "8", "1"]
+        for number in (1, 2, 3, 4):
+            assert await house.patient(f"P{number}") is not None
+        assert len(house.house.runtime.plugged["hub"].service._server.connections) == 1
+        with acting_as(ENGINEER):
+            [status] = await house.house.client(Hub).systems()
+        assert (status.received, status.refused) == (4, 0)
+        await client.close()
+        with pytest.raises(CannotListen, match="another hub"):
+            async with hub(tmp_path):
+                pass
+
+
+async def test_a_destination_cannot_take_the_place_of_a_system_of_the_hospital(
+    tmp_path: Path,
+) -> None:
+    lis = SimulatedLis(application="LIS", facility="C1")
+    told = System(
+        code="lis",
+        name="检验",
+        campus=CampusCode("C1"),
+        application="LIS",
+        facility="C1",
+        takes=("lab.order",),
+        host="127.0.0.1",
+        port=await lis.start(),
+    )
+    site(tmp_path, '[lis]\nkind = "files"\nfolder = "elsewhere"\n')
+    async with hospital(tmp_path, told) as house:
+        node = house.house.runtime.plugged["hub"].service._node
+        assert "already sends" in node.live().problems["lis"]
+        assert node.endpoints == {}
+        await house.configure(told.replace(is_active=False, takes=()))
+        await node.look()
+        assert set(node.endpoints) == {"lis"}
+        assert node.live().problems == {}
+    await lis.stop()
 
 
 def test_a_token_file_is_for_the_owner_only(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Alone 单独运行: a node with its doors, without a hospital around it (``plugward hub listen``)."""
 
-import fcntl
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from plugward.kernel.clock import SystemClock
 
 from .endpoints import Tls, server_tls
 from .mllp import Limits, MllpServer
-from .node import Node
+from .node import FolderTaken, Node
 
 
 class CannotListen(Exception):
@@ -39,20 +38,16 @@ class Doors(NamedTuple):
 @asynccontextmanager
 async def listening(options: Options) -> AsyncIterator[Doors]:
     """A hub that keeps what it is sent and does what the routes in force say."""
-    hub = options.data / "hub"
-    hub.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (hub / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise CannotListen(f"another hub works on {options.data}; stop it first") from None
-        node = Node(options.data, SystemClock(), keeps_all=True)
-        await node.start()
-        try:
-            async with _doors(node, options) as doors:
-                yield doors
-        finally:
-            await node.stop()
+    node = Node(options.data, SystemClock(), keeps_all=True)
+    await node.open()
+    try:
+        await node.work()
+        async with _doors(node, options) as doors:
+            yield doors
+    except FolderTaken as taken:
+        raise CannotListen(str(taken)) from None
+    finally:
+        await node.stop()
 
 
 @asynccontextmanager

@@ -1,10 +1,7 @@
 """Catalogue 系统目录: who is connected, decided in memory for every message."""
 
 import ipaddress
-from collections import Counter
 from collections.abc import Iterable
-
-from plugward.kit.time import Instant
 
 from .contract import System, SystemInvalid
 from .hl7 import ErrorCode, Hl7Error, Message, parse_path
@@ -16,15 +13,11 @@ _PORT_MAX = 65535
 
 
 class Catalogue:
-    """The systems by what they call themselves, and their counts since the start."""
+    """The systems by what they call themselves."""
 
     def __init__(self) -> None:
         self._by_code: dict[str, System] = {}
         self._by_name: dict[tuple[str, str], System] = {}
-        self.received: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
-        self.delivered: Counter[str] = Counter()
-        self.last_seen: dict[str, Instant] = {}
 
     def fill(self, systems: Iterable[System]) -> None:
         """Take over what is configured."""
@@ -53,7 +46,13 @@ class Catalogue:
         """Who says to have sent this."""
         return self._by_name.get((message["MSH-3"], message["MSH-4"]))
 
-    def admit(self, message: Message, address: str, at: Instant) -> System:
+    def code_of(self, sender: str) -> str:
+        """The code of who writes MSH-3 and MSH-4 so, as ``sender_of`` joins them; else itself."""
+        application, _, facility = sender.partition("|")
+        system = self._by_name.get((application, facility))
+        return sender if system is None else system.code
+
+    def admit(self, message: Message, address: str) -> System:
         """The sender, if it may send this from there; ``NotGranted`` if not."""
         system = self.sender(message)
         if system is None or not system.is_active:
@@ -63,9 +62,7 @@ class Catalogue:
                 at=_MSH_3,
                 shown="发送系统未登记或已停用",
             )
-        self.last_seen[system.code] = at
         if not comes_from(address, system.networks):
-            self.refused[system.code] += 1
             raise NotGranted(
                 "sender may not send from this address",
                 code=ErrorCode.UNKNOWN_KEY,
@@ -73,14 +70,12 @@ class Catalogue:
                 shown="发送地址与登记不符",
             )
         if kind_of(message) not in system.may_send:
-            self.refused[system.code] += 1
             raise NotGranted(
                 "sender may not send this message type",
                 code=ErrorCode.UNSUPPORTED_MESSAGE_TYPE,
                 at=_MSH_9,
                 shown="发送系统未被授权发送此类消息",
             )
-        self.received[system.code] += 1
         return system
 
 

@@ -73,7 +73,8 @@ def _unwatched(sender: str, kind: str, size: int, seconds: float, error: str) ->
     del sender, kind, size, seconds, error
 
 
-async def _unnoticed(peer: Peer, denied: NotGranted, kind: str) -> None:
+async def unnoticed(peer: Peer, denied: NotGranted, kind: str) -> None:
+    """Where nobody keeps an audit: a hub by itself."""
     del peer, denied, kind
 
 
@@ -87,7 +88,7 @@ class Intake:
         lanes: Lanes,
         clock: Clock,
         decide: Decide,
-        denied: Denied = _unnoticed,
+        denied: Denied = unnoticed,
         charset: str | None = None,
         reply_s_max: float = REPLY_S_MAX,
         watch: Watch = _unwatched,

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from enum import StrEnum
 from itertools import accumulate
+from typing import NamedTuple
 
 import msgspec
 
@@ -67,6 +68,17 @@ class Row(msgspec.Struct, frozen=True):
     def error_rate(self) -> float:
         """Of the last quarter of an hour."""
         return self.errors_15 / self.calls_15 if self.calls_15 else 0.0
+
+
+class Tally(NamedTuple):
+    """Calls and errors of one system in one direction."""
+
+    calls: int = 0
+    errors: int = 0
+    last_at: Instant | None = None
+
+
+NO_CALLS = Tally()
 
 
 class _Ring:
@@ -166,6 +178,18 @@ class Measures:
         for row in self.rows(now):
             before = found.get(row.system)
             found[row.system] = row if before is None else _added(before, row)
+        return found
+
+    def by_direction(self) -> dict[tuple[str, Direction], Tally]:
+        """What every system sent and was sent, whatever the service."""
+        found: dict[tuple[str, Direction], Tally] = {}
+        for (system, _, direction), count in self._counts.items():
+            before = found.get((system, direction), NO_CALLS)
+            found[system, direction] = Tally(
+                before.calls + count.calls,
+                before.errors + count.errors,
+                max((at for at in (before.last_at, count.last_at) if at is not None), default=None),
+            )
         return found
 
     def minutes(self, now: Instant, count: int = DAY_MINUTES) -> list[tuple[int, int, int]]:

@@ -4,20 +4,22 @@ The hospital's hub board runs one; ``plugward hub listen`` runs one by itself.
 """
 
 import asyncio
+import fcntl
 import logging
 import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
 from plugward.kit.time import Clock, Instant
 
 from .endpoints import AnyEndpoint, EndpointInvalid, Ready, read_endpoints, ready
-from .hl7 import ErrorCode, Message
-from .intake import Intake, NotNow, Plan, kind_of, sender_of
+from .hl7 import ErrorCode, Message, parse_path
+from .intake import Denied, Intake, NotNow, Plan, kind_of, sender_of, unnoticed
 from .lanes import Destination, Lanes
 from .ledger import Delivery, LocalLedger, Outcome
 from .ledger_tables import State
@@ -33,6 +35,9 @@ _log = logging.getLogger("plugward.hub.node")
 LOOK_EVERY_S = 1.0
 FREE_BYTES_MIN = 256 * 1024 * 1024
 UNREAD = "unread"
+MSH_9_2 = parse_path("MSH-9.2")
+TAKEN = "the hospital's own hub already sends to a system of this name; choose another"
+NOTHING = Plan()
 
 
 class Live(msgspec.Struct, frozen=True):
@@ -48,10 +53,32 @@ class Live(msgspec.Struct, frozen=True):
     pending: dict[str, int]
 
 
+class FolderTaken(OSError):
+    """Another process works on the same folder: one sentence that says what to do."""
+
+
+Own = Callable[[Message, Peer], Plan]
+"""What the hospital's own boards do with a message, besides the site's routes."""
+
+
+def _none(message: Message, peer: Peer) -> Plan:
+    del message, peer
+    return NOTHING
+
+
 class Node:
     """Everything but the doors, which are opened on top of it."""
 
-    def __init__(self, folder: Path, clock: Clock, *, keeps_all: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        keeps_all: bool = False,
+        own: Own = _none,
+        denied: Denied = unnoticed,
+        name_of: Callable[[str], str] = str,
+    ) -> None:
         self.folder = folder
         self.clock = clock
         self.measures = Measures()
@@ -63,6 +90,10 @@ class Node:
         self.looks: list[Callable[[], None]] = []
         """What else is looked at once a second; ``ValueError`` is a problem to be shown."""
         self._keeps_all = keeps_all
+        self._own = own
+        self._denied = denied
+        self._name_of = name_of
+        self._lock: IO[str] | None = None
         self._served: set[str] = set()
         self._others: set[str] = set()
         self._endpoints_mark: tuple[int, int] = (-1, -1)
@@ -70,6 +101,11 @@ class Node:
 
     async def start(self) -> None:
         """Open the ledger, take the routes into force, deliver what waits."""
+        await self.open()
+        await self.work()
+
+    async def open(self) -> None:
+        """Open the ledger, to be looked at; nothing is delivered yet."""
         (self.folder / "hub").mkdir(mode=0o700, parents=True, exist_ok=True)
         self.ledger = LocalLedger(self.folder / "hub" / "ledger.sqlite", self.clock.now)
         await self.ledger.start()
@@ -81,8 +117,20 @@ class Node:
             lanes=self.lanes,
             clock=self.clock,
             decide=self.decide,
+            denied=self._denied,
             watch=self._took,
         )
+
+    async def work(self) -> None:
+        """Take the folder for this process and the routes into force; deliver what waits.
+
+        Raises ``FolderTaken``.
+        """
+        self._lock = (self.folder / "hub" / "lock").open("a")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FolderTaken(f"another hub works on {self.folder}; stop it first") from None
         await self.look()
         self._looker = asyncio.get_running_loop().create_task(self._look_again_and_again())
 
@@ -95,8 +143,11 @@ class Node:
         await self.lanes.stop()
         for one in self.endpoints.values():
             await one.close()
-        self.tell()
+        if self._looker is not None:
+            self.tell()
         await self.ledger.stop()
+        if self._lock is not None:
+            self._lock.close()
 
     # ── deciding ────────────────────────────────────────────────────────────────────────────
     def is_there(self, destination: str) -> bool:
@@ -105,32 +156,37 @@ class Node:
 
     def decide(self, message: Message, peer: Peer) -> Plan:
         """What becomes of an HL7 message; refuses by ``Hl7Error``."""
-        del peer
+        own = self._own(message, peer)
         incoming = Incoming(
             message.raw, kind=kind_of(message), sender=sender_of(message), message=message
         )
-        return self.plan(incoming)
+        return self.plan(incoming, own)
 
-    def plan(self, incoming: Incoming) -> Plan:
-        """What the routes in force make of it; refuses by ``Hl7Error``."""
+    def plan(self, incoming: Incoming, own: Plan = NOTHING) -> Plan:
+        """What the routes in force make of it, and ``own`` besides; refuses by ``Hl7Error``."""
         if self.is_full:
             raise _not_now("the disk is nearly full", "平台存储空间不足，请稍后重发")
         routes = self.router.concerned(incoming)
         if not routes:
-            if self._keeps_all:
-                return Plan()
-            raise _not_now("no route takes this message", "没有路由处理此类消息")
+            if self._keeps_all or own.lanes:
+                return own
+            raise NotNow(
+                "no route and no board takes this message now",
+                code=ErrorCode.UNSUPPORTED_EVENT_CODE,
+                at=MSH_9_2,
+                shown="目前没有路由或业务板处理此类消息，请稍后重发",
+            )
         try:
             parcels = self.router.parcels(routes, incoming)
         except Routed as refused:
             if refused.again:
                 raise _not_now(refused.error.reason, refused.error.shown) from refused
             raise refused.error from refused
-        plan = Plan(parcels)
+        plan = own._replace(lanes=[*own.lanes, *parcels])
         for name in plan.destinations:
             self.check_room(name)
         if any(route.settings.reply == "delivered" for route in routes):
-            return plan._replace(delivered=frozenset(plan.destinations))
+            return plan._replace(delivered=frozenset(one.lane.destination for one in parcels))
         return plan
 
     def check_room(self, destination: str) -> None:
@@ -159,9 +215,18 @@ class Node:
 
     async def serve(self, destination: Destination) -> None:
         """A destination of the hospital's own; one of the same name is replaced."""
-        await self.lanes.remove(destination.name)
+        await self.leave(destination.name)
         self._others.add(destination.name)
         self.lanes.add(destination)
+
+    async def leave(self, destination: str) -> None:
+        """Serve it no more; what waits for it stays."""
+        if destination in self.endpoints:
+            await self._close(destination)
+            self.problems[destination] = TAKEN
+        await self.lanes.remove(destination)
+        self._others.discard(destination)
+        self._endpoints_mark = (-1, -1)  # a destination of this name may be taken now
 
     async def _look_at_endpoints(self) -> None:
         path = self.folder / "destinations.toml"
@@ -184,6 +249,9 @@ class Node:
                 await self._open(name, told)
 
     async def _open(self, name: str, told: AnyEndpoint) -> None:
+        if name in self._others:
+            self.problems[name] = TAKEN
+            return
         try:
             fresh = ready(name, told, base=self.folder)
         except EndpointInvalid as error:
@@ -237,13 +305,13 @@ class Node:
     def tell(self) -> None:
         """Write ``live.json`` for whoever asks from another process."""
         path = self.folder / "hub" / "live.json"
-        fresh = path.with_suffix(".new")
+        fresh = path.with_suffix(".part")
         fresh.write_bytes(msgspec.json.encode(self.live()))
         fresh.replace(path)
 
     def _took(self, sender: str, kind: str, size: int, seconds: float, error: str) -> None:
         self.measures.count(
-            sender or UNREAD,
+            self._name_of(sender) or UNREAD,
             kind or UNREAD,
             Direction.IN,
             at=self.clock.now(),

@@ -2,6 +2,7 @@
 
 import ipaddress
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,15 @@ from .contract import (
     SystemConfigured,
     SystemStatus,
 )
-from .hl7 import ErrorCode, Hl7Error, Message, parse, parse_path, read_answer
-from .intake import Intake, NotGranted, NotNow, Plan, control_id_of, kind_of
-from .lanes import POLICY, Destination, Failed, Kind, Lanes
-from .ledger import Arrival, Delivery, Lane, LedgerFailed, LocalLedger, Outcome
+from .destinations import MllpDestination
+from .hl7 import Hl7Error, Message, parse
+from .intake import NotGranted, Plan, control_id_of, kind_of
+from .lanes import POLICY, Destination
+from .ledger import Arrival, Delivery, Lane, LedgerFailed, Outcome
 from .ledger_tables import State
-from .mllp import AnswerUnknown, MllpClient, MllpServer, NotSent, Peer
+from .measures import NO_CALLS, Direction, Tally
+from .mllp import MllpClient, MllpServer, Peer
+from .node import NOTHING, Node
 from .outside import Connector, HubOutside
 from .routes import SENDER, Routes, written
 from .tables import systems
@@ -56,7 +60,7 @@ class HubService(Hub):
         self._runtime = runtime
         self._catalogue = Catalogue()
         self._routes = Routes(runtime)
-        self._clients: dict[str, MllpClient] = {}
+        self._receivers: dict[str, MllpDestination] = {}
         self._outside = HubOutside(runtime.meters)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self.port = 0
@@ -65,9 +69,15 @@ class HubService(Hub):
     # ── life ────────────────────────────────────────────────────────────────────────────────
     async def started(self) -> None:
         """Open the ledger; deliver what waits and listen, unless boards are only looked at."""
-        self._ledger = LocalLedger(self._folder() / "ledger.sqlite", self._clock.now)
-        await self._ledger.start()
-        self._lanes = Lanes(self._ledger, self._clock)
+        self._node = Node(
+            self._folder(),
+            self._clock,
+            own=self._for_boards,
+            denied=self._denied,
+            name_of=self._catalogue.code_of,
+        )
+        await self._node.open()
+        self._ledger, self._lanes = self._node.ledger, self._node.lanes
         self._catalogue.fill(await self.store.read(_all_systems))
         self._runtime.outside = self._outside
         if self._may_listen():
@@ -80,16 +90,11 @@ class HubService(Hub):
 
     async def _open(self) -> None:
         workers = int(self._settings["parallel"])
-        self._lanes.add(Destination(BOARDS, self._apply, parallel=workers, lanes_per_run=1))
+        await self._node.serve(Destination(BOARDS, self._apply, parallel=workers, lanes_per_run=1))
         for system in self._catalogue.all():
             await self._serve(system)
-        intake = Intake(
-            ledger=self._ledger,
-            lanes=self._lanes,
-            clock=self._clock,
-            decide=self._decide,
-            denied=self._denied,
-        )
+        await self._node.work()
+        intake = self._node.intake
         self._server = MllpServer(
             intake.handle, intake.refuse_frame, name="main", turned_away=self._turned_away
         )
@@ -112,10 +117,9 @@ class HubService(Hub):
     async def stopping(self) -> None:
         """Answer what is under way, finish deliveries, close the ledger."""
         await self.close_doors()
-        await self._lanes.stop()
-        for client in self._clients.values():
-            await client.close()
-        await self._ledger.stop()
+        await self._node.stop()
+        for receiver in self._receivers.values():
+            await receiver.close()
         if self._temporary is not None:
             self._temporary.cleanup()
 
@@ -141,21 +145,28 @@ class HubService(Hub):
     async def systems(self) -> tuple[SystemStatus, ...]:
         waiting = await self._ledger.backlog(State.PENDING)
         dead = await self._ledger.backlog(State.DEAD)
-        return tuple(self._status(s, waiting, dead) for s in self._catalogue.all())
+        counts = self._node.measures.by_direction()
+        return tuple(self._status(s, waiting, dead, counts) for s in self._catalogue.all())
 
     def _status(
-        self, system: System, waiting: dict[str, int], dead: dict[str, int]
+        self,
+        system: System,
+        waiting: dict[str, int],
+        dead: dict[str, int],
+        counts: Mapping[tuple[str, Direction], Tally],
     ) -> SystemStatus:
-        client = self._clients.get(system.code)
+        receiver = self._receivers.get(system.code)
+        came = counts.get((system.code, Direction.IN), NO_CALLS)
+        went = counts.get((system.code, Direction.OUT), NO_CALLS)
         return SystemStatus(
             system=system,
-            received=self._catalogue.received[system.code],
-            refused=self._catalogue.refused[system.code],
-            delivered=self._catalogue.delivered[system.code],
+            received=came.calls - came.errors,
+            refused=came.errors,
+            delivered=went.calls - went.errors,
             waiting=waiting.get(system.code, 0),
             dead=dead.get(system.code, 0),
-            last_seen=self._catalogue.last_seen.get(system.code),
-            is_connected=client is not None and client.is_connected,
+            last_seen=came.last_at,
+            is_connected=receiver is not None and receiver.is_connected,
         )
 
     # ── messages ────────────────────────────────────────────────────────────────────────────
@@ -207,18 +218,13 @@ class HubService(Hub):
         )
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────
-    def _decide(self, message: Message, peer: Peer) -> Plan:
-        self._catalogue.admit(message, peer.address, self._clock.now())
+    def _for_boards(self, message: Message, peer: Peer) -> Plan:
+        """The sender may send this; a message that no board takes is the site's routes' alone."""
+        self._catalogue.admit(message, peer.address)
         kind = kind_of(message)
         routes = self._routes.inbound(kind)
         if not routes:
-            # Granted, so it is meant to be taken: its board is out for the moment.
-            raise NotNow(
-                "no board takes this message now",
-                code=ErrorCode.UNSUPPORTED_EVENT_CODE,
-                at=parse_path("MSH-9.2"),
-                shown="目前没有业务板处理此类消息，请稍后重发",
-            )
+            return NOTHING
         return Plan([Lane(BOARDS, message[routes[0].key] or kind)], waits_for=BOARDS)
 
     async def _apply(self, delivery: Delivery) -> Outcome:
@@ -300,42 +306,20 @@ class HubService(Hub):
         self._lanes.nudge(lane.destination)
 
     async def _serve(self, system: System) -> None:
-        client = self._clients.pop(system.code, None)
-        await self._lanes.remove(system.code)
-        if client is not None:
-            await client.close()
+        receiver = self._receivers.pop(system.code, None)
+        await self._node.leave(system.code)
+        if receiver is not None:
+            await receiver.close()
         if not (system.is_active and system.host):
             return
-        self._clients[system.code] = MllpClient(system.host, system.port)
-        deliver = partial(self._deliver, system.code)
-        self._lanes.add(Destination(system.code, deliver, POLICY))
-
-    async def _deliver(self, code: str, delivery: Delivery) -> Outcome:
-        client = self._clients[code]
-        try:
-            raw = await client.send(delivery.body)
-            answer = read_answer(raw)
-        except NotSent as failure:
-            raise Failed(str(failure), Kind.CONNECT) from failure
-        except AnswerUnknown as failure:
-            raise Failed(str(failure), Kind.NO_ANSWER) from failure
-        except Hl7Error as error:
-            raise Failed(f"the answer cannot be read: {error}", Kind.UNREADABLE) from error
-        if answer.control_id != delivery.control_id:
-            await client.close()  # what follows would be answers to something else
-            raise Failed("the answer is for another message", Kind.UNREADABLE)
-        if answer.is_accepted:
-            self._catalogue.delivered[code] += 1
-            return Outcome(State.DONE, answer=raw)
-        reason = f"{answer.code} {answer.text}".strip()
-        if answer.is_final:
-            return Outcome(State.DEAD, reason, answer=raw)
-        raise Failed(reason, Kind.ERROR)
+        fresh = MllpDestination(lambda: MllpClient(system.host, system.port))
+        self._receivers[system.code] = fresh
+        await self._node.serve(Destination(system.code, fresh.deliver, POLICY))
 
     def _folder(self) -> Path:
         folder = str(self._settings["data_folder"])
         if folder:
-            return Path(folder) / "hub"
+            return Path(folder)
         self._temporary = tempfile.TemporaryDirectory(prefix="plugward-hub-")
         return Path(self._temporary.name)
 

@@ -282,7 +282,7 @@ class RouteBook:
             history.flush()
             os.fsync(history.fileno())
         text = "[routes]\n" + "".join(f'"{one}" = {active[one]}\n' for one in sorted(active))
-        fresh = self._active.with_suffix(".new")
+        fresh = self._active.with_suffix(".part")
         with fresh.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
