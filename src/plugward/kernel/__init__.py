@@ -3,10 +3,11 @@
 Kernel modules never import it, only each other.
 """
 
-from plugward.kit.message import Clinical, Identifying, Message, Plain, Secret, Sensitive
+from plugward.kit.message import Clinical, Identifying, Masked, Message, Plain, Secret, Sensitive
 
+from .binding import Here, partial_answers
 from .board import Board
-from .contracts import Route, command, contract, query
+from .contracts import Merge, Route, command, contract, query
 from .envelope import Actor, ActorKind
 from .events.declare import Carried, Carrying, every, on
 from .facts import fact
@@ -53,10 +54,13 @@ __all__ = [
     "Fen",
     "Finding",
     "Forbidden",
+    "Here",
     "Id",
     "Identifying",
     "Invalid",
     "Lifecycle",
+    "Masked",
+    "Merge",
     "Message",
     "Moment",
     "NotFound",
@@ -90,6 +94,7 @@ __all__ = [
     "in_work",
     "messages",
     "on",
+    "partial_answers",
     "proof",
     "query",
     "reading",

@@ -17,6 +17,7 @@ from .interop import Declared, declared_of
 from .manifest import Manifest, read_manifest
 from .pages import HomePart, Page, home_of, page_of
 from .proofs import Proof, proof_of
+from .refusals import NotOffered
 from .sagas import RESUME, Saga
 from .store.migrations import Step, steps_of
 from .store.tables import BoardTables
@@ -53,6 +54,9 @@ class Board:
         self.manifest: Manifest = read_manifest(self.folder / "board.toml")
         self.contract: Contract | None = contract_of(contract) if contract else None
         self.service = service
+        self.not_offered: tuple[str, ...] = ()
+        if self.manifest.implements:
+            self._implement()
         self.tables = tables or BoardTables(self.manifest.name)
         self.reactions: tuple[Reaction, ...] = tuple(map(reaction_of, reactions))
         self.sagas: tuple[Saga, ...] = tuple(sagas)
@@ -110,6 +114,20 @@ class Board:
         found.pop(self.name, None)
         return found
 
+    def _implement(self) -> None:
+        """Answer another board's contract under the own name, as far as the service goes."""
+        wanted = self.manifest.implements
+        if self.contract is None or self.contract.name != wanted or self.service is None:
+            raise BoardError(f"{self.name}: give Board the contract {wanted} and its service")
+        self.contract = self.contract.of_board(self.name)
+        self.not_offered = tuple(
+            name
+            for name in self.contract.operations
+            if getattr(self.service, name, None) in (None, getattr(self.contract.protocol, name))
+        )
+        refusing = dict.fromkeys(self.not_offered, _not_offered(self.name))
+        self.service = type(self.service.__name__, (self.service,), refusing)
+
     def _check(self) -> None:
         if self.contract is not None and self.contract.name != self.name:
             raise BoardError(f"{self.package}: the contract says {self.contract.name!r}")
@@ -123,14 +141,25 @@ class Board:
                 f"{self.name}: asks for {', '.join(sorted(missing))} without saying so in [needs]"
             )
         if self.contract is not None:
+            of_others = f"{self.manifest.implements}."  # whose permissions stand in its manifest
             for operation in self.contract.operations.values():
                 if not hasattr(self.service, operation.name):
                     raise BoardError(f"{operation.full_name} is not implemented")
+                if operation.permission.startswith(of_others):
+                    continue
                 if operation.permission not in self.manifest.permissions:
                     raise BoardError(
                         f"{operation.full_name}: the permission {operation.permission!r} is not "
                         f"in board.toml"
                     )
+
+
+def _not_offered(by: str) -> Any:
+    async def refuse(self: Any, *args: Any) -> None:
+        del self, args
+        raise NotOffered(by=by)
+
+    return refuse
 
 
 def load_board(reference: str) -> Board:

@@ -4,10 +4,12 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
+from functools import cache
+from operator import attrgetter
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 from uuid import UUID
 
@@ -35,6 +37,22 @@ class Route(StrEnum):
     ALL = "all"  # everybody, merged
 
 
+class Merge(msgspec.Struct, frozen=True):
+    """How the answers of several boards become one: in the order of a field (``"-issued_at"``:
+    the greatest first), what has the same ``same`` once, and no more than the ``limit`` asked."""
+
+    order_by: str
+    same: str = "id"
+
+    def of(self, answers: Iterable[tuple[Any, ...]], limit: int | None = None) -> tuple[Any, ...]:
+        once = {getattr(item, self.same): item for a in reversed([*answers]) for item in a}
+        field = self.order_by.removeprefix("-")
+        ordered = sorted(
+            once.values(), key=attrgetter(field), reverse=self.order_by.startswith("-")
+        )
+        return tuple(ordered if limit is None else ordered[:limit])
+
+
 class ContractError(TypeError):
     """The contract itself is wrong; says where and what to do."""
 
@@ -45,6 +63,7 @@ class _Mark(msgspec.Struct, frozen=True):
     route: Route
     stale_s: float | None
     audited: bool
+    merge: Merge | None = None
 
 
 class Operation(msgspec.Struct, frozen=True, eq=False):
@@ -63,6 +82,11 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     doc: str
     subjects_of_request: Callable[[Any], list[tuple[str, UUID]]]
     subjects_of_answer: Callable[[Any], list[tuple[str, UUID]]]
+    merge: Merge | None = None
+
+    def of_board(self, board: str) -> "Operation":
+        """The same operation as a board offers it that implements another one's contract."""
+        return self if board == self.board else _of_board(self, board)
 
     @property
     def full_name(self) -> str:
@@ -77,6 +101,8 @@ def command(
     *, permission: str, route: Route = Route.CAMPUS, audited: bool = True
 ) -> Callable[[F], F]:
     """Changes something. Carries a request id; executed once however often it arrives."""
+    if route is Route.ALL:
+        raise ContractError("a command goes to one board: route it by campus or owner")
     return _marker(_Mark(Kind.COMMAND, permission, route, None, audited))
 
 
@@ -86,13 +112,17 @@ def query(
     route: Route = Route.CAMPUS,
     stale_s: float | None = None,
     audited: bool = True,
+    merge: Merge | None = None,
 ) -> Callable[[F], F]:
     """Changes nothing. May be retried; with ``stale_s`` it may be answered by a replica.
+
+    ``route=Route.ALL`` with ``merge`` says how the answers of several campuses become one, where
+    the contract is answered by different boards there.
 
     ``audited=False`` is for answers that name no patient although they carry an encounter id
     (public screens, stock); ``plugward check`` lists them.
     """
-    return _marker(_Mark(Kind.QUERY, permission, route, stale_s, audited))
+    return _marker(_Mark(Kind.QUERY, permission, route, stale_s, audited, merge))
 
 
 def _marker(mark: _Mark) -> Callable[[F], F]:
@@ -114,6 +144,11 @@ class Contract(msgspec.Struct, frozen=True, eq=False):
     @property
     def module(self) -> types.ModuleType:
         return sys.modules[self.protocol.__module__]
+
+    def of_board(self, board: str) -> "Contract":
+        """This contract as another board offers it."""
+        operations = {name: op.of_board(board) for name, op in self.operations.items()}
+        return msgspec.structs.replace(self, name=board, operations=operations)
 
     def _classes(self, base: type[T]) -> tuple[type[T], ...]:
         return tuple(
@@ -157,6 +192,11 @@ def contract(name: str) -> Callable[[type[T]], type[T]]:
     return apply
 
 
+@cache
+def _of_board(operation: Operation, board: str) -> Operation:
+    return msgspec.structs.replace(operation, board=board)
+
+
 def contract_of(protocol: type) -> Contract:
     """The contract behind a Protocol, or an error that says what is missing."""
     found = vars(protocol).get("__contract__")
@@ -178,6 +218,8 @@ def _operation(board: str, name: str, function: Callable[..., Any], mark: _Mark)
     hints = typing.get_type_hints(function, include_extras=True)
     returns = hints.pop("return", None)
     _check(returns, where, "its answer")
+    if mark.merge is not None and (mark.route is not Route.ALL or get_origin(returns) is not tuple):
+        raise ContractError(f"{where}: only a tuple from every campus (Route.ALL) can be merged")
     fields: list[Any] = []
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
         if parameter.name not in hints:
@@ -202,6 +244,7 @@ def _operation(board: str, name: str, function: Callable[..., Any], mark: _Mark)
         doc=inspect.getdoc(function) or "",
         subjects_of_request=_finder({field[0]: field[1] for field in fields}),
         subjects_of_answer=_answer_finder(returns),
+        merge=mark.merge,
     )
 
 

@@ -19,9 +19,11 @@ from sqlalchemy.exc import DBAPIError
 from plugward.kit.ids import derive, new_id
 
 from .access import Append, access_of, note
+from .binding import Bindings, Bound
 from .codec import hash_of, pack, unpack
 from .contracts import Contract, Operation, contract_of
 from .envelope import ANONYMOUS, ActorKind, Call, Envelope, calling, current_call
+from .masking import shown
 from .observe.logs import without_text
 from .observe.meters import Meters
 from .observe.traces import SPANS
@@ -225,20 +227,35 @@ class Dispatcher:
 
     def __init__(self, transport: Transport = Transport.STRICT) -> None:
         self._transport = transport
-        self._endpoints: dict[str, Endpoint] = {}
+        self._endpoints: dict[str, Endpoint] = {}  # where a contract's calls go
+        self._here: dict[str, Endpoint] = {}  # the boards of this process
+        self._bound: dict[str, Endpoint] = {}  # contracts that several boards answer
         self.elsewhere: Elsewhere | None = None
 
     def attach(self, contract: str, endpoint: Endpoint) -> None:
         """From now on calls of this contract go there."""
-        self._endpoints = {**self._endpoints, contract: endpoint}
+        self._here = {**self._here, contract: endpoint}
+        self._endpoints = {**self._here, **self._bound}
 
     def detach(self, contract: str) -> None:
         """From now on the board is unplugged: an ordinary answer."""
-        self._endpoints = {k: v for k, v in self._endpoints.items() if k != contract}
+        self._here = {k: v for k, v in self._here.items() if k != contract}
+        self._endpoints = {**self._here, **self._bound}
+
+    def bind(self, bindings: Bindings) -> None:
+        """From now on calls of bound contracts go to the boards of their campuses."""
+        self._bound = {name: Bound(name, bindings, self._board) for name in bindings.bound}
+        self._endpoints = {**self._here, **self._bound}
+
+    def _board(self, name: str) -> Endpoint:
+        endpoint = self._here.get(name) or self.elsewhere
+        if endpoint is None:
+            raise Unavailable(name, "unplugged")
+        return endpoint
 
     def attached(self, contract: str) -> bool:
         """Whether calls of this contract have somewhere to go, here or elsewhere."""
-        if contract in self._endpoints:
+        if contract in self._here:
             return True
         return self.elsewhere is not None and self.elsewhere.reaches(contract)
 
@@ -252,7 +269,7 @@ class Dispatcher:
         if endpoint is None:
             raise Unavailable(operation.board, "unplugged")
         if self._transport is Transport.DIRECT or endpoint is self.elsewhere:
-            return await endpoint(operation, request, envelope)
+            return shown(operation, await endpoint(operation, request, envelope))
         try:
             request = unpack(pack(request), operation.request)
         except (msgspec.ValidationError, TypeError) as error:
@@ -262,7 +279,7 @@ class Dispatcher:
         except (Refusal, Unavailable, Fault) as error:
             raise self._sent_back(error, operation, envelope) from error
         try:
-            return unpack(pack(answer), operation.returns)
+            return shown(operation, unpack(pack(answer), operation.returns))
         except (msgspec.ValidationError, TypeError) as error:
             raise mapped(error, operation, envelope) from error
 
@@ -287,7 +304,7 @@ class Dispatcher:
                 raise
             raise self._sent_back(error, operation, envelope) from error
         try:
-            return encode(answer)
+            return encode(shown(operation, answer))
         except (msgspec.ValidationError, TypeError) as error:
             raise mapped(error, operation, envelope) from error
 

@@ -13,7 +13,7 @@ _NAME = re.compile(r"^[a-z][a-z0-9_]{1,40}$")
 _PERMISSION = re.compile(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_-]*$")
 _VERSION = re.compile(r"^\d+\.\d+\.\d+$")
 _RANGE = re.compile(r"^(?:[<>]=?|==)\d+(?:\.\d+)*(?:,(?:[<>]=?|==)\d+(?:\.\d+)*)*$")
-_TABLES = ("board", "needs", "permissions", "roles", "settings")
+_TABLES = ("board", "implements", "needs", "permissions", "roles", "settings")
 _REQUIRED = ("name", "title", "summary", "version", "owners", "grade")
 _BOARD_KEYS = (*_REQUIRED, "title_en", "core")
 GRADES = ("bronze", "silver", "gold", "platinum")
@@ -58,6 +58,9 @@ class Manifest(msgspec.Struct, frozen=True):
     permissions: dict[str, str]
     roles: dict[str, tuple[str, ...]]
     settings: dict[str, SettingDeclaration]
+    implements: str = ""
+    """The contract of another board that this one answers, where a campus is bound to it."""
+    implements_version: str = ""
 
 
 class ManifestError(ValueError):
@@ -91,6 +94,7 @@ def _problems(raw: dict[str, Any]) -> Iterator[str]:
     yield from (f"[{key}] must be a table" for key in broken)
     if not broken:
         yield from _board_problems(raw.get("board", {}))
+        yield from _implements_problems(raw.get("implements", {}))
         yield from _need_problems(raw.get("needs", {}))
         yield from _permission_problems(raw)
         yield from _setting_problems(raw.get("settings", {}))
@@ -107,6 +111,14 @@ def _board_problems(board: dict[str, Any]) -> Iterator[str]:
         yield f"the version {version!r} must read like 1.0.0"
     if board.get("grade", "bronze") not in GRADES:
         yield f"the grade {board['grade']!r} must be one of {', '.join(GRADES)}"
+
+
+def _implements_problems(implements: dict[str, Any]) -> Iterator[str]:
+    if len(implements) > 1:
+        yield "[implements] names more than one contract; make a board for each"
+    for name, versions in implements.items():
+        if not _RANGE.match(str(versions).replace(" ", "")):
+            yield f"[implements] {name} must name versions such as >=1,<2"
 
 
 def _need_problems(needs: dict[str, Any]) -> Iterator[str]:
@@ -168,6 +180,7 @@ def _build(raw: dict[str, Any]) -> Manifest:
         key: value if isinstance(value, dict) else {"default": value}
         for key, value in declared.items()
     }
+    [(implements, version)] = raw.get("implements", {}).items() or [("", "")]
     return msgspec.convert(
         {
             "name": name,
@@ -182,6 +195,8 @@ def _build(raw: dict[str, Any]) -> Manifest:
             "permissions": raw.get("permissions", {}),
             "roles": raw.get("roles", {}),
             "settings": settings,
+            "implements": implements,
+            "implements_version": version,
         },
         Manifest,
     )

@@ -138,6 +138,18 @@ class RequestExpired(Conflict):
     """该请求已过期，请重新发起。"""
 
 
+class NotOffered(Conflict):
+    """该院区由其他系统办理（{by}），请在该系统中操作。"""
+
+    by: Plain
+
+
+class NotAcrossCampuses(Conflict):
+    """不能跨院区汇总，请选择院区后再查询：{operation}。"""
+
+    operation: Plain
+
+
 class SignInNeeded(Forbidden):
     """请先登录。"""
 
@@ -176,5 +188,7 @@ KERNEL_REFUSALS: tuple[type[Refusal], ...] = (
     AlreadyThere,
     RequestReused,
     RequestExpired,
+    NotOffered,
+    NotAcrossCampuses,
     SignInNeeded,
 )

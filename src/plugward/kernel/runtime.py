@@ -17,11 +17,12 @@ from plugward.kit.ids import new_id
 from plugward.kit.time import Clock, Timer
 
 from .auditlog import AuditLog
+from .binding import NOTHING_BOUND, Bindings, Here
 from .board import Board, BoardError
 from .contracts import contract_of, is_contract
 from .dispatch import Dispatcher, LocalEndpoint, Transport
-from .envelope import Actor, Call, Envelope, OfBoards, board_actor, calling
 from .elsewhere import Elsewhere
+from .envelope import Actor, Call, Envelope, OfBoards, board_actor, calling
 from .events.attempt import attempt
 from .events.consumer import STOPPING_WAIT_S, Consumer, kind_of
 from .events.declare import Job
@@ -61,8 +62,8 @@ class Plugged:
         self.feed = Feed(store.engine)
         self.consumers: dict[str, Consumer] = {}
         self.timers: list[Timer] = []
-
         self.elsewhere: Elsewhere | None = None  # where it runs, if not here
+
 
 class Proven(msgspec.Struct, frozen=True):
     """A proof and what it found."""
@@ -85,6 +86,7 @@ class Runtime:
         transport: Transport = Transport.STRICT,
         settings: dict[str, dict[str, Any]] | None = None,
         reacting: bool = True,
+        bindings: Bindings = NOTHING_BOUND,
     ) -> None:
         guard()
         self.databases = databases
@@ -92,6 +94,8 @@ class Runtime:
         self.audit = audit
         self.meters = Meters()
         self.dispatcher = Dispatcher(transport)
+        self.bindings = bindings
+        self.dispatcher.bind(bindings)
         self.plugged: dict[str, Plugged] = {}
         self.left_out: dict[str, str] = {}
         self.declared: dict[str, Plugged] = {}  # boards of other processes: what they declare
@@ -261,13 +265,15 @@ class Runtime:
         ``board`` are its declarations, where this process knows them.
         """
         name = source.board
+        # An adapter tells the facts of the contract that it answers.
+        spoken_for = {name, self.bindings.contract_of(name)}
         # A service may hear what another board declares for it: the hub sends what boards map.
         hears = getattr(plugged.service, "hears", None)
         declared = hears(board) if hears is not None and board is not None else ()
         reactions = tuple(
             r
             for r in (*plugged.board.reactions, *declared)
-            if r.carrying is not None or r.tag.partition(".")[0] == name
+            if r.carrying is not None or r.tag.partition(".")[0] in spoken_for
         )
         if not reactions or not self._reacting or name in plugged.consumers:
             return
@@ -329,6 +335,7 @@ class Runtime:
                 Store: plugged.store,
                 Sagas: plugged.sagas,
                 Settings: plugged.settings,
+                Here: Here(plugged.board.name, self.bindings),
                 Runtime: self,
             }
             if kind in own:

@@ -8,6 +8,7 @@ from typing import Any
 
 from plugward.kernel.auditlog import AuditLog
 from plugward.kernel.auditstore import AuditStore
+from plugward.kernel.binding import Bindings
 from plugward.kernel.clock import SystemClock
 from plugward.kernel.dispatch import Transport
 from plugward.kernel.observe.logs import stop_writing, write_json
@@ -51,7 +52,13 @@ class Embedded:
         self.clock: Clock = clock or SystemClock()
         self._log: logging.Handler | None = None
         self.found: Found = discover(without)
-        location: Path | str = self.hospital.database or folder.boards
+        stores: Stores | None = None,
+        campuses: Mapping[str, Mapping[str, str]] | None = None,
+        bindings = Bindings.of(self.hospital.campus if campuses is None else campuses)
+        if campuses is None:
+            self._check_campuses(bindings)
+        """``campuses``: which board answers a contract where, if it is not the folder's to say.
+        ``stores``: the server that the folder's hospital is on, if it is on one."""
         self.runtime = Runtime(
             Databases(location, owner=self.hospital.database_owner),
             self.clock,
@@ -66,8 +73,29 @@ class Embedded:
         declared = {board.name: board.manifest.settings for board in self.found.boards}
         merged = {name: dict(values) for name, values in self.hospital.boards.items()}
         common = {
+            bindings=bindings,
             "data_folder": str(self.folder.path),
             "profile": self.hospital.profile,
+    def _check_campuses(self, bindings: Bindings) -> None:
+        """Every mistake at once, before anything starts."""
+        manifests = {board.name: board.manifest for board in self.found.boards}
+        if problems := [*bindings.problems(manifests)]:
+            file = self.folder.settings_file
+            raise FolderError("\n".join(f"{file}: {problem}" for problem in problems))
+
+    def _databases(self, stores: Stores | None) -> Databases:
+        if stores is not None:
+            return Databases(stores.url, reach=stores.reach)
+        if (place := place_of(self.folder)).database != SQLITE:
+            raise FolderError(
+                f"{self.folder.path} is a hospital on {place.database}: run plugward rack up."
+            )
+        if self.hospital.database:
+            return Databases(
+                self.hospital.database, reach=Reach(owner=self.hospital.database_owner)
+            )
+        return Databases(self.folder.boards)
+
             "hospital_name": self.hospital.name,
             "hospital_name_en": self.hospital.name_en,
             "demo": self.folder.is_demo,

@@ -31,6 +31,7 @@ class HospitalSettings(msgspec.Struct, frozen=True):
     mllp_insecure: str = ""  # why HL7 is read without TLS, and until when
     debug: bool = False
     boards: dict[str, dict[str, Any]] = {}
+    campus: dict[str, dict[str, str]] = {}  # [campus.C2] lab = "lab_hl7": who answers there
 
 
 class DataFolder:
@@ -82,7 +83,12 @@ class DataFolder:
         try:
             raw = tomllib.loads(self.settings_file.read_text("utf-8"))
             hospital = msgspec.convert(
-                {**raw.get("hospital", {}), "boards": raw.get("boards", {})}, HospitalSettings
+                {
+                    **raw.get("hospital", {}),
+                    "boards": raw.get("boards", {}),
+                    "campus": raw.get("campus", {}),
+                },
+                HospitalSettings,
             )
         except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
             raise FolderError(f"{self.settings_file}: {error}") from None

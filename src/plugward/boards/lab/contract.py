@@ -19,9 +19,11 @@ from plugward.kernel import (
     Event,
     Identifying,
     Invalid,
+    Merge,
     Message,
     NotFound,
     Plain,
+    Route,
     command,
     contract,
     query,
@@ -530,7 +532,7 @@ class Lab(Protocol):
         """Requests without a tube, urgent ones first, then in the order they were signed."""
         ...
 
-    @command(permission="lab.collect")
+    @command(permission="lab.collect", route=Route.OWNER)
     async def collect(self, request: Collect) -> Specimen:
         """Draw one tube and give it a barcode. Refuses with ``NothingToCollect``,
         ``RequestNotFound``, ``NotOnePatient``, ``NotOneContainer``, ``NotPaid``, ``ItemUnknown``
@@ -543,12 +545,12 @@ class Lab(Protocol):
         ...
 
     # ── the bench ───────────────────────────────────────────────────────────────────────────
-    @command(permission="lab.receive")
+    @command(permission="lab.receive", route=Route.OWNER)
     async def receive(self, barcode: Plain) -> Specimen:
         """The tube has arrived. Refuses with ``SpecimenNotFound`` or ``WrongState``."""
         ...
 
-    @command(permission="lab.receive")
+    @command(permission="lab.receive", route=Route.OWNER)
     async def reject(self, specimen: SpecimenId, because: RejectReason) -> Specimen:
         """The tube is no good; another one is to be drawn."""
         ...
@@ -565,12 +567,12 @@ class Lab(Protocol):
         """How much waits at a campus."""
         ...
 
-    @query(permission="lab.result")
+    @query(permission="lab.result", route=Route.OWNER)
     async def bench(self, barcode: Plain) -> BenchView:
         """One specimen by its barcode. Refuses with ``SpecimenNotFound``."""
         ...
 
-    @command(permission="lab.result")
+    @command(permission="lab.result", route=Route.OWNER)
     async def enter(self, request: EnterResults) -> Draft:
         """Write results down, to be verified. The same test again replaces its former result.
 
@@ -585,59 +587,59 @@ class Lab(Protocol):
         like ``enter``, and with ``SpecimenNotFound``."""
         ...
 
-    @command(permission="lab.verify")
+    @command(permission="lab.verify", route=Route.OWNER)
     async def verify(self, specimen: SpecimenId, report: ReportId) -> Report:
         """Issue the report, or a new version of it; raise critical values. Refuses with
         ``NoResults``, ``ResultsMissing`` or ``OwnResults``."""
         ...
 
     # ── putting right ───────────────────────────────────────────────────────────────────────
-    @command(permission="lab.withdraw")
+    @command(permission="lab.withdraw", route=Route.OWNER)
     async def withdraw(self, report: ReportId, because: WithdrawReason) -> Report:
         """Withdraw a report; the specimen waits for results again. Refuses with
         ``ReportNotFound`` or ``ReportNotCurrent``."""
         ...
 
-    @command(permission="lab.withdraw")
+    @command(permission="lab.withdraw", route=Route.OWNER)
     async def swap(self, request: SwapTubes) -> tuple[Report, ...]:
         """Withdraw both reports and issue both anew with each other's results. Refuses with
         ``ReportNotFound``, ``ReportNotCurrent``, ``SameTube`` or ``TubesDiffer``."""
         ...
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────
-    @query(permission="lab.read")
+    @query(permission="lab.read", route=Route.ALL, merge=Merge("-issued_at"))
     async def reports_of(
         self, patients: tuple[PatientId, ...], current_only: bool = True, limit: int = 50
     ) -> tuple[ReportLine, ...]:
         """A person's reports, newest first; all numbers of a merged person given. At most 100."""
         ...
 
-    @query(permission="lab.read")
+    @query(permission="lab.read", route=Route.ALL, merge=Merge("signed_at"))
     async def requests_of(self, encounter: EncounterId) -> tuple[LabRequest, ...]:
         """What was asked for in one encounter and how far it is, at most 200."""
         ...
 
-    @query(permission="lab.read")
+    @query(permission="lab.read", route=Route.OWNER)
     async def report(self, id: ReportId) -> Report:
         """Open a report, whatever its state. Who opened it will be told if it is withdrawn."""
         ...
 
-    @query(permission="lab.read")
+    @query(permission="lab.read", route=Route.OWNER)
     async def versions(self, id: ReportId) -> tuple[ReportLine, ...]:
         """All versions that share this report's number, oldest first."""
         ...
 
-    @query(permission="lab.read")
+    @query(permission="lab.read", route=Route.ALL, merge=Merge("-withdrawn_at", same="report"))
     async def withdrawals_for_me(self, limit: int = 20) -> tuple[Withdrawal, ...]:
         """Withdrawn reports the caller has opened and not yet confirmed to have noticed."""
         ...
 
-    @command(permission="lab.read")
+    @command(permission="lab.read", route=Route.OWNER)
     async def notice_withdrawal(self, report: ReportId) -> None:
         """The caller has noticed that this report is void."""
         ...
 
-    @query(permission="lab.read")
+    @query(permission="lab.read", route=Route.ALL, merge=Merge("id"))
     async def subjects(self, patients: tuple[PatientId, ...]) -> tuple[Subject, ...]:
         """Names for a list (at most 200), as the laboratory knows them."""
         ...
@@ -650,12 +652,12 @@ class Lab(Protocol):
         """Critical values of a campus, the longest waiting first (open ones) or newest first."""
         ...
 
-    @query(permission="lab.read")
+    @query(permission="lab.read", route=Route.OWNER)
     async def critical_value(self, id: CriticalId) -> CriticalValue:
         """One critical value. Refuses with ``CriticalNotFound``."""
         ...
 
-    @command(permission="lab.acknowledge")
+    @command(permission="lab.acknowledge", route=Route.OWNER)
     async def acknowledge(self, id: CriticalId, words: Clinical = "") -> CriticalValue:
         """A clinician takes it over. Refuses with ``CriticalNotFound`` or ``NotCritical``."""
         ...

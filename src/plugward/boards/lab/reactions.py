@@ -5,7 +5,7 @@ from plugward.boards.encounters.contract import EncounterArrived, EncounterKind,
 from plugward.boards.orders.contract import GroupSigned, LineWithdrawn
 from plugward.boards.patients.contract import Patient, PatientRegistered, PatientUpdated
 from plugward.commons.masterdata.contract import EntryPublished
-from plugward.kernel import every, on
+from plugward.kernel import Here, every, on
 from plugward.vocabulary import OrderLineId
 
 from .contract import Subject
@@ -14,10 +14,10 @@ from .service import LabService
 
 
 @on(GroupSigned)
-async def take_over_the_requests(event: GroupSigned, lab: LabService) -> None:
-    """医嘱签名，其中的检验项目成为检验申请。"""
+async def take_over_the_requests(event: GroupSigned, lab: LabService, here: Here) -> None:
+    """医嘱签名，其中的检验项目成为检验申请；由其他系统检验的院区不在此列。"""
     new = requests_of(event.group)
-    if new:
+    if new and event.group.campus in here:
         await lab.add_requests(new)
 
 

@@ -17,9 +17,11 @@ from plugward.kernel import (
     Event,
     Identifying,
     Invalid,
+    Merge,
     Message,
     NotFound,
     Plain,
+    Route,
     command,
     contract,
     query,
@@ -374,32 +376,32 @@ class Registrations(Protocol):
         """Put a clinic up. Refuses with ``SlotsInvalid``."""
         ...
 
-    @command(permission="registration.stop")
+    @command(permission="registration.stop", route=Route.OWNER)
     async def stop_clinic(self, session: SessionId, reason: Plain) -> Stop:
         """Stop a clinic: nothing more is booked, everybody is offered a choice. Stopping it again
         changes nothing. Refuses with ``SessionNotFound``."""
         ...
 
-    @command(permission="registration.book")
+    @command(permission="registration.book", route=Route.OWNER)
     async def book(self, request: BookAppointment) -> Appointment:
         """Take one number. Refuses with ``PatientUnknown``, ``SlotNotFound``, ``ClinicStopped``,
         ``SlotOver``, ``NoneLeft`` (naming the next free one), ``NothingLeft`` or
         ``AlreadyBooked``."""
         ...
 
-    @command(permission="registration.book")
+    @command(permission="registration.book", route=Route.OWNER)
     async def move(self, appointment: AppointmentId, slot: SlotId) -> Appointment:
         """Give the patient of a stopped clinic another number; the fee stays as it was. Refuses
         like ``book``, and with ``AppointmentNotFound``."""
         ...
 
-    @command(permission="registration.book")
+    @command(permission="registration.book", route=Route.OWNER)
     async def cancel(self, appointment: AppointmentId) -> Appointment:
         """Give a number back before the patient has checked in. Refuses with
         ``AppointmentNotFound`` or as being in another state."""
         ...
 
-    @command(permission="registration.check-in")
+    @command(permission="registration.check-in", route=Route.OWNER)
     async def check_in(
         self, appointment: AppointmentId, at: CampusCode, marks: ArrivalMarks
     ) -> Appointment:
@@ -414,17 +416,17 @@ class Registrations(Protocol):
         """The clinics of a day with what is left of them, at most 200."""
         ...
 
-    @query(permission="registration.read")
+    @query(permission="registration.read", route=Route.OWNER)
     async def session(self, session: SessionId) -> SessionOffer:
         """One clinic. Refuses with ``SessionNotFound``."""
         ...
 
-    @query(permission="registration.read")
+    @query(permission="registration.read", route=Route.OWNER)
     async def get(self, appointment: AppointmentId) -> Appointment:
         """One appointment. Refuses with ``AppointmentNotFound``."""
         ...
 
-    @query(permission="registration.read")
+    @query(permission="registration.read", route=Route.ALL, merge=Merge("starts_at"))
     async def of_patients(
         self, patients: tuple[PatientId, ...], since: date, limit: int = 50
     ) -> tuple[Appointment, ...]:

@@ -48,10 +48,16 @@ class Routes:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._known: tuple[Board, ...] = ()
-        self._inbound: dict[str, tuple[Inbound, ...]] = {}
+        self._inbound: dict[str, tuple[tuple[str, Inbound], ...]] = {}
 
-    def inbound(self, kind: str) -> tuple[Inbound, ...]:
-        """Who takes over a kind of message: boards after those they need."""
+    def inbound(self, kind: str, campus: str | None = None) -> tuple[Inbound, ...]:
+        """Who takes over a kind of message: boards after those they need; of a contract that is
+        bound per campus, the board of that campus."""
+        serves = self._runtime.bindings.serves
+        found = self._taking(kind)
+        return tuple(one for board, one in found if campus is None or serves(board, campus))
+
+    def _taking(self, kind: str) -> tuple[tuple[str, Inbound], ...]:
         boards = tuple(self._runtime.boards.values())
         if boards != self._known:
             self._known = boards
@@ -60,7 +66,8 @@ class Routes:
                 for declared in board.interop:
                     if isinstance(declared, Inbound):
                         for name in declared.kinds:
-                            self._inbound[name] = (*self._inbound.get(name, ()), declared)
+                            taking = (*self._inbound.get(name, ()), (board.name, declared))
+                            self._inbound[name] = taking
         return self._inbound.get(kind, ())
 
     async def apply(self, delivery: Delivery, message: Message, system: System) -> Outcome:
@@ -70,7 +77,10 @@ class Routes:
         )
         try:
             async with AccessScope(self._runtime.audit.append):
-                for route in self.inbound(kind_of(message)):
+                routes = self.inbound(kind_of(message), system.campus)
+                if not routes:
+                    raise _NOBODY_THERE
+                for route in routes:
                     await self._run(route, received, system)
         except Refused as refused:
             reply = _reply(delivery, message, refused.code, refused.error)
@@ -142,6 +152,15 @@ def sentence(refusal: Refusal) -> str:
 
 
 _MSH_9 = parse_path("MSH-9")
+_NOBODY_THERE = Refused(
+    Acknowledgement.ERROR,
+    Hl7Error(
+        "no board of this campus takes it",
+        code=ErrorCode.UNSUPPORTED_MESSAGE_TYPE,
+        at=_MSH_9,
+        shown="该院区没有业务板处理此类消息",
+    ),
+)
 
 
 def _of_rejection(rejected: Rejected) -> tuple[str, Hl7Error]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..binding import fits
 from ..board import Board
 from ..manifest import Manifest, ManifestError, read_manifest
 from .contracts import check_events, check_operations, check_refusals, unaudited
@@ -117,27 +118,6 @@ def check_manifests(paths: Iterable[Path]) -> tuple[list[Manifest], list[Finding
             what = f"these boards call each other: {' → '.join(cycle)}"
             findings.append(Finding("needs", f"{manifest.name} [needs]", what))
     return manifests, findings
-
-
-def fits(version: str, wanted: str) -> bool:
-    """Whether a version lies in a range such as ``>=1,<2``."""
-    have = _numbers(version)
-    for part in wanted.replace(" ", "").split(","):
-        sign = part.rstrip("0123456789.")
-        limit = _numbers(part[len(sign) :])
-        width = max(len(have), len(limit))
-        a, b = _padded(have, width), _padded(limit, width)
-        if not {">=": a >= b, "<=": a <= b, ">": a > b, "<": a < b, "==": a == b}[sign]:
-            return False
-    return True
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
-
-
-def _padded(version: tuple[int, ...], width: int) -> tuple[int, ...]:
-    return (*version, *(0,) * (width - len(version)))
 
 
 def cycle_through(name: str, manifests: dict[str, Manifest]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ SINGLE = {
     "identity": "it keeps the sessions",
     "portal": "it listens on the portal's port",
 }
-_SECTIONS = {"rack", "groups", "boards"}
+_SECTIONS = {"rack", "groups", "boards", "campus"}
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,30}$")
 _TABLE = re.compile(r"^\s*\[+\s*([^\]]+?)\s*\]+")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\"-]+)\s*=")
@@ -68,6 +68,7 @@ class RackPlan(msgspec.Struct, frozen=True):
     connections_max: int = CONNECTIONS_MAX
     groups: Mapping[str, tuple[str, ...]] = {}
     boards: Mapping[str, BoardPlan] = {}
+    campus: Mapping[str, dict[str, str]] = {}  # campus → contract → the board that answers there
 
     def board(self, name: str) -> BoardPlan:
         return self.boards.get(name, BoardPlan())
@@ -115,7 +116,7 @@ def parse_plan(text: str, known: Collection[str], *, name: str = "rack.toml") ->
     rack = raw.get("rack", {})
     groups = {group: tuple(boards) for group, boards in raw.get("groups", {}).items()}
     boards = {board: BoardPlan(**said) for board, said in raw.get("boards", {}).items()}
-    return RackPlan(**rack, groups=groups, boards=boards)
+    return RackPlan(**rack, groups=groups, boards=boards, campus=raw.get("campus", {}))
 
 
 def lines_of(text: str) -> dict[tuple[str, ...], int]:
@@ -152,7 +153,7 @@ class _Reader:
             if section not in _SECTIONS:
                 yield (
                     (section,),
-                    f"there is no section [{section}]; use [rack], [groups], [boards.…].",
+                    f"there is no section [{section}]; use [rack], [groups], [boards.…], [campus.…].",
                 )
             elif not isinstance(self._raw[section], dict):
                 yield (section,), f"{section} must be a section: write [{section}] above its lines."
@@ -163,6 +164,7 @@ class _Reader:
     def _section(self, name: str) -> dict[str, Any]:
         found = self._raw.get(name)
         return found if isinstance(found, dict) else {}
+        yield from self._about_campuses()
 
     # ── [rack] ──────────────────────────────────────────────────────────────────────────────
     def _about_rack(self) -> Iterator[Problem]:
@@ -278,6 +280,17 @@ class _Reader:
                 f'replicas out, or set database = "{POSTGRESQL}" in [rack].'
             )
         groups = self._section("groups").items()
+    # ── [campus.…] ──────────────────────────────────────────────────────────────────────────
+    def _about_campuses(self) -> Iterator[Problem]:
+        for campus, said in self._section("campus").items():
+            if not isinstance(said, dict):
+                yield ("campus", campus), f'write [campus.{campus}] above lab = "lab_hl7".'
+                continue
+            for contract, board in said.items():
+                for name in (contract, board):
+                    if sentence := self._unknown(name):
+                        yield ("campus", campus, contract), sentence
+
         group = next((g for g, bs in groups if isinstance(bs, list) and board in bs), None)
         if group is not None:
             return f"{board} shares the process {group}: take it out of the group to replicate it."
