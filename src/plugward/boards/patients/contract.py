@@ -202,6 +202,15 @@ class PatientSummary(Message):
     allergy_state: AllergyState
 
 
+class PatientName(Message):
+    """Whom an id stands for: what a number or a label needs to know of somebody."""
+
+    id: PatientId
+    person: PatientId
+    name: Identifying
+    birth_date: date | None
+
+
 class MatchOutcome(StrEnum):
     NEW = "new"  # 新建
     LINKED = "linked"  # 与已有患者为同一人
@@ -431,6 +440,11 @@ class Patients(Protocol):
     @query(permission="patients.read")
     async def summaries(self, wanted: tuple[PatientId, ...]) -> tuple[PatientSummary, ...]:
         """The patients of a list page in one go, at most 200; unknown ids are left out."""
+        ...
+
+    @query(permission="patients.read")
+    async def names(self, wanted: tuple[PatientId, ...]) -> tuple[PatientName, ...]:
+        """Whom these ids stand for, at most 200; unknown ids are left out."""
         ...
 
     @query(permission="patients.read")

@@ -25,6 +25,7 @@ from .contract import (
     MatchOutcome,
     NotMerged,
     Patient,
+    PatientName,
     PatientNotFound,
     Patients,
     PatientSummary,
@@ -182,6 +183,13 @@ class FakePatients(Patients):
 
     async def summaries(self, wanted: tuple[PatientId, ...]) -> tuple[PatientSummary, ...]:
         return tuple(_summary(self.people[p]) for p in wanted if p in self.people)
+
+    async def names(self, wanted: tuple[PatientId, ...]) -> tuple[PatientName, ...]:
+        known = (self.people[p] for p in wanted if p in self.people)
+        return tuple(
+            PatientName(id=p.id, person=p.person, name=p.name, birth_date=p.birth_date)
+            for p in known
+        )
 
     async def find(self, text: Identifying, limit: int = 20) -> tuple[PatientSummary, ...]:
         wanted = text.strip()

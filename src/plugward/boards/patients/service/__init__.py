@@ -26,6 +26,7 @@ from ..contract import (
     MatchOutcome,
     NameMissing,
     Patient,
+    PatientName,
     Patients,
     PatientSummary,
     PatientUpdated,
@@ -39,7 +40,7 @@ from ..contract import (
 from ..rules import folded, pinyin_full, pinyin_initials, tidy, tidy_contacts, tidy_identifiers
 from ..tables import allergies, candidates, patients, records, timeline
 from . import finding, matching, merging
-from .persons import load, load_many, person_of, row_of, summarise
+from .persons import load, load_many, names_of, person_of, row_of, summarise
 
 LIST_MAX = 200
 
@@ -154,6 +155,10 @@ class PatientService(Patients):
     @reading
     def summaries(self, read: Reading, wanted: tuple[PatientId, ...]) -> tuple[PatientSummary, ...]:
         return summarise(read, wanted)
+
+    @reading
+    def names(self, read: Reading, wanted: tuple[PatientId, ...]) -> tuple[PatientName, ...]:
+        return names_of(read, wanted)
 
     @reading
     def find(self, read: Reading, text: Identifying, limit: int = 20) -> tuple[PatientSummary, ...]:

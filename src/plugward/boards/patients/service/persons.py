@@ -19,6 +19,7 @@ from ..contract import (
     Coverage,
     LocalNumber,
     Patient,
+    PatientName,
     PatientNotFound,
     PatientSummary,
 )
@@ -277,6 +278,31 @@ def summarise(read: Reading, wanted: tuple[PatientId, ...]) -> tuple[PatientSumm
                 )
             )
     return tuple(found)
+
+
+def names_of(read: Reading, wanted: tuple[PatientId, ...]) -> tuple[PatientName, ...]:
+    """Whom the ids stand for, in the order asked; two statements where nobody is merged."""
+    asked = tuple(dict.fromkeys(wanted))[:MANY_MAX]
+    if not asked:
+        return ()
+    rows = {row.id: row for row in read.find(patients, _Named, limit=MANY_MAX, id=asked)}
+    persons = persons_of(read, tuple(rows))
+    return tuple(
+        PatientName(
+            id=patient,
+            person=persons[patient].leader,
+            name=rows[patient].name,
+            birth_date=rows[patient].birth_date,
+        )
+        for patient in asked
+        if patient in rows
+    )
+
+
+class _Named(Message):
+    id: PatientId
+    name: Plain
+    birth_date: date | None
 
 
 class _Whose(Message):

@@ -317,6 +317,11 @@ async def test_a08_merge_and_un_merge(bench: Bench) -> None:
     assert leading.allergy_state is AllergyState.PRESENT
     [summary] = await patients.summaries((one.id,))
     assert summary.allergy_state is AllergyState.PRESENT
+    named = await patients.names((two.id, PatientId(new_id()), one.id))
+    assert [(n.id, n.person, n.name) for n in named] == [
+        (two.id, one.id, "沈玉蓝"),
+        (one.id, one.id, "沈玉兰"),
+    ]
     for number in (*before[one.id].local_numbers, *before[two.id].local_numbers):
         found = await patients.identify(local_system(number.campus), number.value)
         assert found is not None
@@ -541,6 +546,8 @@ async def test_real_and_fake_know_people_alike(kind: str) -> None:
     shen = first.patient
     assert (await patients.get(shen.id)).name == "沈玉兰"
     assert [s.id for s in await patients.summaries((shen.id, PatientId(new_id())))] == [shen.id]
+    [named] = await patients.names((shen.id, PatientId(new_id())))
+    assert (named.id, named.person, named.name) == (shen.id, shen.person, "沈玉兰")
     assert [s.id for s in await patients.find("沈玉兰")] == [shen.id]
     assert [p.id for p in await patients.many((shen.id, PatientId(new_id())))] == [shen.id]
     found = await patients.identify(ID_CARD, card())

@@ -145,7 +145,7 @@ class RegistrationService(Registrations):
     # ── taking a number ─────────────────────────────────────────────────────────────────────
     async def book(self, request: BookAppointment) -> Appointment:
         # Whom the number is for is asked first: a unit of work cannot ask another board.
-        known = await self._patients.summaries((request.patient,))
+        known = await self._patients.names((request.patient,))
         if not known:
             raise PatientUnknown(patient=request.patient)
         [patient] = known
