@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any, cast
 
 import msgspec
@@ -34,6 +35,8 @@ ATTEMPTS_MAX = 5
 IN_FLIGHT_MAX = 1_000
 BACK_OFF_S = (0.02, 0.1, 0.5, 1.0)
 UNAVAILABLE_WAIT_S = 1.0
+A_FLOW = range(2, 100)  # so many at once: more come while they are dealt with, and
+GATHER_S = 0.02  # gathering so long makes one commit of many, and leaves the disk to the callers
 CURSOR_EVERY = 200
 CURSOR_SECONDS = 5.0
 STOPPING_WAIT_S = 5.0
@@ -112,14 +115,18 @@ class Consumer:
                 await asyncio.sleep(UNAVAILABLE_WAIT_S)
 
     async def _read_on(self) -> None:
+        heard = 0
         for frame in await self._feed.after(self._read_to):
             if self._reactions_to(frame):
                 await self._room.acquire()
                 self._enqueue(frame)
+                heard += 1
             self._read_to = frame.position or self._read_to
         behind, now = self._done_to - self._saved, asyncio.get_running_loop().time()
         if behind >= CURSOR_EVERY or (behind and now - self._saved_at >= CURSOR_SECONDS):
             await self._save_cursor()
+        if heard in A_FLOW:
+            await asyncio.sleep(GATHER_S)
 
     def _reactions_to(self, frame: Frame) -> tuple[Reaction, ...]:
         kind = (frame.tag, frame.carries)
@@ -339,7 +346,7 @@ def _park_behind(connection: Connection, store: Store, row: dict[str, Any]) -> b
 
 def _carried(body: dict[str, Any], kind: type[Any]) -> list[dict[str, Any]]:
     """The parts of an event that look like ``kind``: direct fields, or lists of them."""
-    required = {f.encode_name for f in msgspec.structs.fields(kind) if f.required}
+    required = _required(kind)
     found: list[dict[str, Any]] = []
     for value in body.values():
         parts = cast("list[Any]", value) if isinstance(value, list) else [value]
@@ -347,6 +354,11 @@ def _carried(body: dict[str, Any], kind: type[Any]) -> list[dict[str, Any]]:
             if isinstance(part, dict) and required <= part.keys():
                 found.append(cast("dict[str, Any]", part))
     return found
+
+
+@cache
+def _required(kind: type[Any]) -> frozenset[str]:
+    return frozenset(f.encode_name for f in msgspec.structs.fields(kind) if f.required)
 
 
 def kind_of(error: Exception) -> str:

@@ -56,6 +56,7 @@ class _Group(msgspec.Struct):
     position: int
     jobs: list[_Job] = []
     frames: list[Frame] = []
+    is_clean: bool = True  # nothing is written yet
     failed: bool = False
 
 
@@ -216,20 +217,23 @@ class SqliteEngine:
         self._commit(group)
 
     def _attempt(self, group: _Group) -> None:
-        """Run the newest unit of a group."""
-        job, position = group.jobs[-1], self._position
-        self._file.execute("SAVEPOINT unit")
+        """Run the newest unit of a group; the first needs no savepoint."""
+        job, position, is_first = group.jobs[-1], self._position, group.is_clean
+        if not is_first:
+            self._file.execute("SAVEPOINT unit")
         began = time.thread_time()  # not what other threads took meanwhile
         try:
             job.result = job.run(self._writer)
         except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
             # If SQLite has ended the transaction by itself (disk full), this fails in its turn
             # and takes the whole group with it, as it must.
-            self._file.execute("ROLLBACK TO unit")
-            self._file.execute("RELEASE unit")
+            self._file.execute("ROLLBACK" if is_first else "ROLLBACK TO unit")
+            self._file.execute("BEGIN IMMEDIATE" if is_first else "RELEASE unit")
             job.error, self._position = self._told(error), position
             return
-        self._file.execute("RELEASE unit")
+        group.is_clean = False
+        if not is_first:
+            self._file.execute("RELEASE unit")
         self._pace.note(job.what, time.thread_time() - began)
         if isinstance(job.result, Done):
             group.frames.extend(job.result.frames)
