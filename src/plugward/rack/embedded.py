@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from plugward.kernel.store.databases import Databases
 from plugward.kit.time import Clock
 
 from .discover import Found, discover
-from .folder import DataFolder, HospitalSettings
+from .folder import DataFolder, FolderError, HospitalSettings
 
 Progress = Callable[[str], None]
 THREAD_SWITCH_S = 0.0005
@@ -45,20 +45,19 @@ class Embedded:
         extra: dict[str, dict[str, Any]] | None = None,
         reacting: bool = True,
         lane: str = "main",
+        campuses: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
+        """``campuses``: which board answers a contract where, if it is not the folder's to say."""
         self.folder = folder
         self._lane = lane
         self.hospital: HospitalSettings = folder.settings()
         self.clock: Clock = clock or SystemClock()
         self._log: logging.Handler | None = None
         self.found: Found = discover(without)
-        stores: Stores | None = None,
-        campuses: Mapping[str, Mapping[str, str]] | None = None,
         bindings = Bindings.of(self.hospital.campus if campuses is None else campuses)
         if campuses is None:
             self._check_campuses(bindings)
-        """``campuses``: which board answers a contract where, if it is not the folder's to say.
-        ``stores``: the server that the folder's hospital is on, if it is on one."""
+        location: Path | str = self.hospital.database or folder.boards
         self.runtime = Runtime(
             Databases(location, owner=self.hospital.database_owner),
             self.clock,
@@ -66,16 +65,9 @@ class Embedded:
             transport=Transport.STRICT,
             settings=self._board_settings(extra or {}),
             reacting=reacting,
+            bindings=bindings,
         )
 
-    def _board_settings(self, extra: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """The file's settings, then what the command line adds, for boards that declare them."""
-        declared = {board.name: board.manifest.settings for board in self.found.boards}
-        merged = {name: dict(values) for name, values in self.hospital.boards.items()}
-        common = {
-            bindings=bindings,
-            "data_folder": str(self.folder.path),
-            "profile": self.hospital.profile,
     def _check_campuses(self, bindings: Bindings) -> None:
         """Every mistake at once, before anything starts."""
         manifests = {board.name: board.manifest for board in self.found.boards}
@@ -83,19 +75,13 @@ class Embedded:
             file = self.folder.settings_file
             raise FolderError("\n".join(f"{file}: {problem}" for problem in problems))
 
-    def _databases(self, stores: Stores | None) -> Databases:
-        if stores is not None:
-            return Databases(stores.url, reach=stores.reach)
-        if (place := place_of(self.folder)).database != SQLITE:
-            raise FolderError(
-                f"{self.folder.path} is a hospital on {place.database}: run plugward rack up."
-            )
-        if self.hospital.database:
-            return Databases(
-                self.hospital.database, reach=Reach(owner=self.hospital.database_owner)
-            )
-        return Databases(self.folder.boards)
-
+    def _board_settings(self, extra: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """The file's settings, then what the command line adds, for boards that declare them."""
+        declared = {board.name: board.manifest.settings for board in self.found.boards}
+        merged = {name: dict(values) for name, values in self.hospital.boards.items()}
+        common = {
+            "data_folder": str(self.folder.path),
+            "profile": self.hospital.profile,
             "hospital_name": self.hospital.name,
             "hospital_name_en": self.hospital.name_en,
             "demo": self.folder.is_demo,

@@ -57,7 +57,6 @@ def _hospital(spec: Spec) -> Embedded:
         extra=demo,
         reacting=spec.seat.replica == 0,
         lane=spec.seat.label,
-        stores=spec.stores,
         campuses=spec.campuses,
     )
 

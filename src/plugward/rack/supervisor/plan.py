@@ -160,11 +160,11 @@ class _Reader:
         yield from self._about_rack()
         yield from self._about_groups()
         yield from self._about_boards()
+        yield from self._about_campuses()
 
     def _section(self, name: str) -> dict[str, Any]:
         found = self._raw.get(name)
         return found if isinstance(found, dict) else {}
-        yield from self._about_campuses()
 
     # ── [rack] ──────────────────────────────────────────────────────────────────────────────
     def _about_rack(self) -> Iterator[Problem]:
@@ -270,16 +270,6 @@ class _Reader:
             return f"replicas must be from 1 to {REPLICAS_MAX}, not {value!r}."
         return "" if value == 1 else self._not_alone(board)
 
-    def _not_alone(self, board: str) -> str:
-        """Why this board cannot have copies."""
-        if board in SINGLE:
-            return f"{board} runs once, because {SINGLE[board]}: leave replicas out."
-        if self._rack.get("database", SQLITE) == SQLITE:
-            return (
-                f"{board} keeps its tables in an SQLite file, which one process opens: leave "
-                f'replicas out, or set database = "{POSTGRESQL}" in [rack].'
-            )
-        groups = self._section("groups").items()
     # ── [campus.…] ──────────────────────────────────────────────────────────────────────────
     def _about_campuses(self) -> Iterator[Problem]:
         for campus, said in self._section("campus").items():
@@ -291,6 +281,16 @@ class _Reader:
                     if sentence := self._unknown(name):
                         yield ("campus", campus, contract), sentence
 
+    def _not_alone(self, board: str) -> str:
+        """Why this board cannot have copies."""
+        if board in SINGLE:
+            return f"{board} runs once, because {SINGLE[board]}: leave replicas out."
+        if self._rack.get("database", SQLITE) == SQLITE:
+            return (
+                f"{board} keeps its tables in an SQLite file, which one process opens: leave "
+                f'replicas out, or set database = "{POSTGRESQL}" in [rack].'
+            )
+        groups = self._section("groups").items()
         group = next((g for g, bs in groups if isinstance(bs, list) and board in bs), None)
         if group is not None:
             return f"{board} shares the process {group}: take it out of the group to replicate it."

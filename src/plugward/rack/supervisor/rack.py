@@ -5,8 +5,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from plugward.kernel.binding import NOTHING_BOUND, Bindings
 from plugward.kernel.manifest import Manifest, read_manifest
 from plugward.kit.time import Clock
@@ -54,14 +52,14 @@ class Rack:
         self._url = ""
         self._limit = asyncio.Semaphore(AT_ONCE)
         self._users: dict[str, User] = {}
+        self._campuses: dict[str, dict[str, str]] = {}
+        self._bindings = NOTHING_BOUND
 
     @property
     def work(self) -> Path:
         """Where the rack keeps what only it needs: keys, NATS, what processes are told."""
         return self.folder.path / "rack"
 
-        self._campuses: dict[str, dict[str, str]] = {}
-        self._bindings = NOTHING_BOUND
     async def start(self, say: Say) -> None:
         """Everything up, those first whom others need. Raises ``RackFailed``."""
         if self.plan.database != SQLITE or self.folder.settings().database:
@@ -74,6 +72,7 @@ class Rack:
         self.manifests = {
             name: read_manifest(Path(board.folder) / "board.toml") for name, board in boards.items()
         }
+        self._bind()
         seats = self.plan.seats(tuple(boards))
         self._users = {seat.label: self._user(seat) for seat in seats}
         self._url = await self._nats(say)
@@ -95,8 +94,16 @@ class Rack:
         say(f"{len(self._children)} processes have ended")
         await self._guard.dismiss()
         if self._broker is not None:
-        self._bind()
             await self._broker.stop()
+
+    def _bind(self) -> None:
+        """Who answers which contract where; callers may call all of them. Raises ``RackFailed``."""
+        self._campuses = dict(self.plan.campus or self.folder.settings().campus)
+        self._bindings = Bindings.of(self._campuses)
+        if problems := [*self._bindings.problems(self.manifests)]:
+            raise RackFailed("\n".join(problems))
+        widened = self._bindings.widened
+        self.manifests = {name: widened(manifest) for name, manifest in self.manifests.items()}
 
     # ── processes ───────────────────────────────────────────────────────────────────────────
     async def _begin(self, seat: Seat, say: Say) -> bool:
@@ -120,35 +127,6 @@ class Rack:
     def together_with(self, board: str) -> list[str]:
         """Who else sits in this board's process."""
         return [
-    def _bind(self) -> None:
-        """Who answers which contract where; callers may call all of them. Raises ``RackFailed``."""
-        self._campuses = dict(self.plan.campus or self.folder.settings().campus)
-        self._bindings = Bindings.of(self._campuses)
-        if problems := [*self._bindings.problems(self.manifests)]:
-            raise RackFailed("\n".join(problems))
-        widened = self._bindings.widened
-        self.manifests = {name: widened(manifest) for name, manifest in self.manifests.items()}
-
-    async def close(self) -> None:
-        """The database server, after everybody who writes to it."""
-        if self._database is not None:
-            await self._database.stop()
-
-    async def _prepare(self, say: Say) -> None:
-        """A place on the server for every board there is, so that each can be plugged in later."""
-        if self._database is None:
-            return
-        names = [board.name for board in self._survey.boards]
-        everybody = {
-            name: msgspec.structs.replace(self.plan.board(name), plugged=True) for name in names
-        }
-        plan = msgspec.structs.replace(self.plan, boards=everybody)
-        try:
-            await self._database.prepare(plan.seats(names), self.work / "preparation")
-        except (BudgetTooSmall, PreparingFailed) as error:
-            raise RackFailed(str(error)) from None
-        say(f"{len(names)} boards have their tables, roles and logins")
-
             other
             for seat, _ in self._children.values()
             if board in seat.boards
@@ -205,6 +183,7 @@ class Rack:
             mllp_port=self.plan.mllp_port,
             demo=self._demo,
             declared=tuple(sorted(knows)),
+            campuses=self._campuses,
         )
 
     def _user(self, seat: Seat) -> User:
@@ -227,9 +206,6 @@ class Rack:
             return self.plan.nats
         self._broker = Broker(self.work / "nats", users=[self._own, *self._users.values()])
         try:
-            stores=self._database.stores(seat) if self._database is not None else None,
-            replicas=self.plan.replicas(seat),
-            campuses=self._campuses,
             await self._broker.start()
         except RuntimeError as error:
             raise RackFailed(str(error)) from None

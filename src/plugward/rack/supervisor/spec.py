@@ -23,22 +23,11 @@ class Spec(msgspec.Struct, frozen=True):
     mllp_port: int
     demo: bool
     declared: tuple[str, ...] = ()
+    campuses: dict[str, dict[str, str]] = {}
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-    stores: Stores | None = None  # None: files in the data folder
-    replicas: int = 1
-    campuses: dict[str, dict[str, str]] = {}
-
-
-def write_secret(path: Path, told: msgspec.Struct) -> None:
-    """For this user's eyes only."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.msgpack.encode(told))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.msgpack.encode(self))
