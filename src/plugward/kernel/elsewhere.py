@@ -17,6 +17,7 @@ from .events.feed import Source
 from .manifest import Away, Manifest, Need
 from .pages import Home, HomePart, Key, Page, Place, Viewer
 from .refusals import NotFound
+from .store.frames import Frame
 from .store.tables import BoardTables
 
 
@@ -146,6 +147,14 @@ class Rendered(msgspec.Struct, frozen=True):
     file: FileTold | None = None
 
 
+class Heard(Source, Protocol):
+    """The facts of a board elsewhere, for one listener. Whoever asked for it stops it."""
+
+    async def stop(self) -> None:
+        """Hear no more."""
+        ...
+
+
 class Elsewhere(Protocol):
     """A board in another process. Raises what a call raises."""
 
@@ -154,8 +163,12 @@ class Elsewhere(Protocol):
         """Its facts from now on, for screens that follow them."""
         ...
 
-    def listen(self, listener: str) -> Source:
-        """All its facts from the first, for a board of this process. Stopped with the process."""
+    def listen(self, listener: str) -> Heard:
+        """Its facts from wherever a board of this process has come to."""
+        ...
+
+    async def look(self, after: int) -> tuple[Frame | None, int]:
+        """The next fact after a position, if there is one, and how far it has written."""
         ...
 
     async def page(self, asked: Asked) -> Rendered:

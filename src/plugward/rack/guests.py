@@ -20,6 +20,7 @@ from plugward.kernel.envelope import Envelope
 from plugward.kernel.pages import Home, Viewer
 from plugward.kernel.refusals import Fault, Refusal, Unavailable
 from plugward.kernel.runtime import Plugged, Runtime
+from plugward.kernel.store.frames import Frame
 from plugward.kit.ids import new_id
 
 from .relay.listening import asking
@@ -46,7 +47,6 @@ class Reached:
         self._runtime = runtime
         self._endpoint = endpoint
         self._bus = bus
-        self._feeds: dict[str, RemoteFeed] = {}
 
     @cached_property
     def _asker(self) -> Plugged:
@@ -60,11 +60,12 @@ class Reached:
         return Tail(self.name, asking(self._endpoint, self._asker, self.name))
 
     def listen(self, listener: str) -> RemoteFeed:
-        """One feed for each listener, however often it asks."""
-        if listener not in self._feeds:
-            ask = asking(self._endpoint, self._asker, self.name)
-            self._feeds[listener] = RemoteFeed(self.name, listener, ask, self._bus)
-        return self._feeds[listener]
+        ask = asking(self._endpoint, self._asker, self.name)
+        return RemoteFeed(self.name, listener, ask, self._bus)
+
+    async def look(self, after: int) -> tuple[Frame | None, int]:
+        facts = await asking(self._endpoint, self._asker, self.name)(after, 1, 0)
+        return next(iter(facts.frames), None), facts.last
 
     async def page(self, asked: Asked) -> Rendered:
         rendered: Rendered = await self._ask("page", asked)
@@ -99,8 +100,6 @@ class Reached:
     async def stop(self) -> None:
         if "tail" in self.__dict__:
             await self.tail.stop()
-        for feed in self._feeds.values():
-            await feed.stop()
 
     async def _ask(self, name: str, *given: Any) -> Any:
         operation = FACE.operations[name]

@@ -14,7 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
+from plugward.kernel.elsewhere import Heard
 from plugward.kernel.events.consumer import Consumer
+from plugward.kernel.events.feed import Feed
 from plugward.kernel.manifest import Settings
 from plugward.kernel.refusals import Fault, Unavailable
 from plugward.kernel.runtime import Plugged, Runtime
@@ -61,6 +63,12 @@ class Source:
         self.whole_at: Instant | None = None  # when everything known was last loaded
         self._collector = collector
         self._task: asyncio.Task[None] | None = None
+        self._heard: Heard | None = None  # what comes from another process
+
+    @property
+    def feed(self) -> Feed | Heard:
+        """Its outbox here, or what is heard of it from elsewhere."""
+        return self._heard or self.plugged.feed
 
     @property
     def facts(self) -> str:
@@ -76,6 +84,8 @@ class Source:
         event = UUID(place.event) if place.event else None
         self.read = Read(place.position, event, place.recorded_at)
         self.loaded = self.read
+        if self.plugged.elsewhere is not None:
+            self._heard = self.plugged.elsewhere.listen(BOARD)
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
@@ -88,12 +98,18 @@ class Source:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+        if self._heard is not None:
+            await self._heard.stop()
+
+    def come_to(self, place: Read) -> None:
+        """Everything up to here is in the file: the bus need not bring it again."""
+        self.loaded = place
+        self.feed.passed(place.position)
 
     async def _run(self) -> None:
-        feed = self.plugged.feed
         while True:
             try:
-                frames = await feed.after(self.read.position)
+                frames = await self.feed.after(self.read.position)
             except Unavailable as away:
                 _log.warning("the data centre waits for %s: %s", self.board, away)
                 await self._collector.pause(AWAY_S)
@@ -114,8 +130,8 @@ class Source:
     def behind(self) -> int:
         """Events that are known and not loaded."""
         if not self.waiting:
-            return self.plugged.feed.last_position - self.read.position
-        return self.plugged.feed.last_position - self.loaded.position
+            return self.feed.last_position - self.read.position
+        return self.feed.last_position - self.loaded.position
 
     # ── as the runtime's consumers are asked ────────────────────────────────────────────────
     @property
@@ -218,7 +234,8 @@ class Collector:
     def note_stop(self, source: Source) -> None:
         """A board that is still plugged in is told to stop: so is the hospital, and no board is
         taken up any more."""
-        if self._runtime.plugged.get(source.board) is source.plugged:
+        ours = self._runtime.plugged.get(source.board)
+        if ours is source.plugged or source.plugged.elsewhere is not None:
             self._is_closing = True
 
     async def match(self) -> None:
@@ -228,7 +245,7 @@ class Collector:
                 await self._match()
 
     async def _match(self) -> None:
-        plugged = dict(self._runtime.plugged)
+        plugged = {**self._runtime.declared, **self._runtime.plugged}
         for name, source in list(self.sources.items()):
             if plugged.get(name) is not source.plugged:
                 await source.halt()
@@ -238,12 +255,15 @@ class Collector:
                 source.as_of(self._runtime.clock.now())
         for name, one in plugged.items():
             if name not in self.sources and one.board.facts and self._is_ready(one):
-                await self._add(one)
+                try:
+                    await self._add(one)
+                except Unavailable as away:
+                    _log.info("the data centre waits for %s: %s", name, away)
 
     def _is_ready(self, plugged: Plugged) -> bool:
         """A board's events are read once its feed runs, and never our own."""
         return (
-            plugged.feed.is_started
+            (plugged.feed.is_started or plugged.elsewhere is not None)
             and plugged.board.name != BOARD
             and BOARD in self._runtime.plugged
         )
@@ -273,12 +293,18 @@ class Collector:
         """Whether the outbox is still the one that was read (not one restored from a backup)."""
         if not place.position:
             return True
-        feed = source.plugged.feed
-        if feed.last_position < place.position:
+        elsewhere, feed = source.plugged.elsewhere, source.plugged.feed
+        if elsewhere is not None:
+            first, last = await elsewhere.look(place.position - 1)
+        else:
+            first, last = None, feed.last_position
+        if last < place.position:
             return False
-        frames = await feed.after(place.position - 1)
-        first = frames[0]
-        return first.position != place.position or str(first.id) == (place.event or str(first.id))
+        if elsewhere is None:
+            first = (await feed.after(place.position - 1))[0]
+        if first is None or first.position != place.position:
+            return True  # a note of the kernel's own stood there
+        return str(first.id) == (place.event or str(first.id))
 
     # ── loading ─────────────────────────────────────────────────────────────────────────────
     async def take(self, source: Source, frame: Frame) -> None:
@@ -341,7 +367,7 @@ class Collector:
             source.waiting.popleft()
             self.delays_s.append((self.loaded_at - frame.recorded_at).total_seconds())
         for board, place in read.items():
-            sources[board].loaded = place
+            sources[board].come_to(place)
         self.version += 1
         if broken:
             _log.warning("%d facts could not be made and are parked", len(broken))
@@ -406,7 +432,7 @@ class Collector:
         if moved:
             await self._warehouse.write(lambda c: _write_places(c, moved))
             for board, place in moved.items():
-                self.sources[board].loaded = place
+                self.sources[board].come_to(place)
 
     async def rebuild(self, board: str) -> bool:
         """Forget one board's rows and collect them from its first event."""

@@ -74,10 +74,10 @@ class DataCentreService(DataCentre):
     def at_hand(self) -> Catalogue:
         """The reports of the boards that are plugged in now."""
         sources = self.collector.sources
-        made_of = (*self._runtime.plugged.values(), *sources.values())
+        boards = tuple(self._runtime.boards.values())
+        made_of = (*boards, *sources.values())
         if self._catalogue is None or made_of != self._catalogue_of:
             tables = {name: t for s in sources.values() for name, t in s.tables.items()}
-            boards = [plugged.board for plugged in self._runtime.plugged.values()]
             self._catalogue = Catalogue(boards, tables)
             self._catalogue_of = made_of
             for problem in (*self._catalogue.problems, *self._catalogue.missing.values()):

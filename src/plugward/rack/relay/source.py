@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from itertools import chain, repeat
 from typing import Any, Protocol
 
 import msgspec
@@ -21,6 +22,7 @@ from ..wire.face import WAIT_MS_MAX, Facts
 
 BATCH = 200
 RECONCILE_S = 5.0
+FIRST_LOOKS_S = (0.5, 0.5)
 AGAIN_S = 0.5
 KEPT_MAX = 5_000
 _log = logging.getLogger("plugward.relay")
@@ -149,19 +151,26 @@ class RemoteFeed:
             self._add(facts.frames, facts.upto)
 
     async def _reconcile(self) -> None:
-        """Compare what was written with what was seen; what stays missing is read."""
+        """Compare what was written with what was seen; what stays missing is read.
+
+        Soon after the start: whoever begins anew misses what the bus has forgotten.
+        """
         behind = -1
-        while True:
-            await asyncio.sleep(RECONCILE_S)
+        for wait_s in chain(FIRST_LOOKS_S, repeat(RECONCILE_S)):
+            await asyncio.sleep(wait_s)
             try:
-                written = await self._ask(self._seen, 1, 0)
+                written = await self._ask(self._seen, BATCH, 0)
             except (Unavailable, Refusal, Fault):
                 continue  # whoever is away writes nothing
-            self.last_position = max(self.last_position, written.last)
-            if written.upto > self._seen and behind == self._seen:
+            missing = [f for f in written.frames if (f.position or 0) > self._seen]
+            if missing:
+                self.last_position = max(self.last_position, missing[-1].position or 0)
+            else:
+                self._seen = max(self._seen, written.upto)  # only the kernel's own notes
+            if missing and behind == self._seen:
                 _log.warning("facts of %s did not come by the bus: repaired", self.board)
                 async with self._taking:
-                    await self._fill(written.last)
+                    await self._fill(missing[-1].position or 0)
             behind = self._seen
 
     # ── without a bus ───────────────────────────────────────────────────────────────────────
