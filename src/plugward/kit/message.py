@@ -35,7 +35,9 @@ class Message(msgspec.Struct, metaclass=MessageMeta):
 Plain = Annotated[str, Meta(max_length=400, extra={"data_class": "none"})]
 """A code, a label or a catalogue name: says nothing about a person."""
 Identifying = Annotated[str, Meta(max_length=400, extra={"data_class": "identifier"})]
-"""Name, number, phone or address of a person."""
+"""A person's name, or the end of a number that tells two people apart."""
+Masked = Annotated[str, Meta(max_length=400, extra={"data_class": "identifier", "masked": True})]
+"""A person's number, phone or address: shown whole only to who may see it (SEC-DATA-09)."""
 Clinical = Annotated[str, Meta(max_length=20_000, extra={"data_class": "phi"})]
 """Free text or a value about somebody's health."""
 Sensitive = Annotated[str, Meta(max_length=20_000, extra={"data_class": "phi5"})]

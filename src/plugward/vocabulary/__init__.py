@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
-from plugward.kit.message import Message, Plain
+from plugward.kit.message import Masked, Message, Plain
 from plugward.kit.time import Instant
 
 PatientId = NewType("PatientId", UUID)
@@ -42,7 +42,7 @@ class Identifier(Message):
     """A number that people read (门诊号, 医保号 …), issued by the owner of its system."""
 
     system: Plain
-    value: Plain
+    value: Masked
 
 
 class Sex(StrEnum):

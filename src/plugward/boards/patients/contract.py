@@ -18,6 +18,7 @@ from plugward.kernel import (
     Event,
     Identifying,
     Invalid,
+    Masked,
     Message,
     NotFound,
     Plain,
@@ -48,7 +49,7 @@ class Contact(Message):
     """One way to reach somebody. Contacts are added; the first phone stays the first."""
 
     kind: ContactKind
-    value: Identifying
+    value: Masked
 
 
 class LocalNumber(Message):
@@ -69,7 +70,7 @@ class Coverage(Message):
     """医保参保. Simulated: no insurer has been asked."""
 
     kind: CoverageKind = CoverageKind.SELF_PAY
-    number: Identifying = ""
+    number: Masked = ""
     region: Plain = ""
     has_chronic_supplement: bool = False  # 门特
     is_simulated: bool = True

@@ -249,12 +249,20 @@ async def _by_identifier(query: Query, patients: Patients) -> dict[PatientId, No
     given = query.codes("identifier")
     for system_, value in _few(given, "identifier"):
         if system_ is None:
-            found |= {one.id: None for one in await patients.find(value, FOUND_MAX)}
-        else:
-            own = SENT.get(system_) or system_.removeprefix(system(""))
+            found |= await _by_campus_number(value, patients)
+        said = (
+            SYSTEMS if system_ is None else (SENT.get(system_) or system_.removeprefix(system("")),)
+        )
+        for own in said:
             one = await patients.identify(own, value)
             found |= {one.id: None} if one is not None else {}
     return found
+
+
+async def _by_campus_number(value: str, patients: Patients) -> dict[PatientId, None]:
+    """Who has this number at any campus; names and phones, which ``find`` knows, do not count."""
+    several = [await patients.get(one.id) for one in await patients.find(value, FOUND_MAX)]
+    return {one.id: None for one in several if any(n.value == value for n in one.local_numbers)}
 
 
 def _few(values: tuple[T, ...], name: str) -> tuple[T, ...]:
@@ -462,7 +470,7 @@ resources = (
         create=register_patient,
         update=update_patient,
         params={
-            "identifier": token("identifier"),
+            "identifier": token("identifier", is_kept=True),  # what is shown of it may be masked
             "name": string("name", is_kept=True),
             "phone": token("telecom", is_kept=True),
             "birthdate": moment("birthDate"),

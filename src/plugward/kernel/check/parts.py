@@ -10,6 +10,7 @@ from sqlalchemy import String, Table
 from sqlalchemy.types import TypeDecorator
 
 from ..board import Board
+from ..masking import hides, permission_of
 from ..pages import Page
 from ..runtime import Runtime
 from .findings import Finding, Findings
@@ -28,7 +29,17 @@ def check_manifest(board: Board) -> Findings:
         )
     used = {page.permission for page in board.pages} | {part.permission for part in board.home}
     if board.contract is not None:
-        used |= {operation.permission for operation in board.contract.operations.values()}
+        operations = board.contract.operations.values()
+        used |= {operation.permission for operation in operations}
+        sees = permission_of(board.name)
+        if any(map(hides, operations)):
+            used.add(sees)
+            if sees not in board.manifest.permissions:
+                yield Finding(
+                    "SEC-DATA-09",
+                    f"{board.name} [permissions]",
+                    f"its answers have masked fields; declare {sees}, which shows them whole",
+                )
     for permission in sorted(set(board.manifest.permissions) - used - _written(board)):
         yield Finding(
             "permissions", f"{board.name} [permissions]", f"{permission} allows nothing; drop it"
