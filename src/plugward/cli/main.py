@@ -23,6 +23,9 @@ app.add_typer(hub, name="hub")
 rack = typer.Typer(help="The rack 机架: what runs, and how it is.", no_args_is_help=True)
 app.add_typer(rack, name="rack")
 
+store = typer.Typer(help="Where rows are kept 存储: move and compare.", no_args_is_help=True)
+app.add_typer(store, name="store")
+
 Data = Annotated[Path, typer.Option("--data", help="The hospital's data folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 DEFAULT_DATA = Path("plugward-data")
@@ -166,6 +169,28 @@ def rack_up(
 def rack_status(data: Data = DEFAULT_DATA, json: Json = False) -> None:
     """Every board with version, processes, replicas, memory and health."""
     _run("rack", "status", data, as_json=json)
+
+
+@store.command("copy")
+def store_copy(
+    source: Annotated[str, typer.Option("--from", help="A data folder, or a database's URL.")],
+    target: Annotated[str, typer.Option("--to", help="An empty folder, or a database's URL.")],
+    owner: Annotated[str, typer.Option(help="Who makes schemas and roles at the target.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; write nothing.")] = False,
+    while_running: Annotated[
+        bool, typer.Option("--while-running", help="As of one moment; later rows stay behind.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Move a hospital's rows between SQLite, PostgreSQL and MySQL: all of them, compared."""
+    options = {"dry_run": dry_run, "while_running": while_running, "as_json": json}
+    _run("store", "copy", source, target, owner=owner, **options)
+
+
+@store.command("compare")
+def store_compare(one: str, other: str, json: Json = False) -> None:
+    """Say whether two data folders or databases hold the same rows, and where not."""
+    _run("store", "compare", one, other, as_json=json)
 
 
 @demo.command("logins")

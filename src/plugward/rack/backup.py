@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +96,7 @@ def _copy(source: Path, part: Path, clock: Clock, version: str, progress: Progre
     databases = [path for path in files if _is_sqlite(path)]
     kept: list[Kept] = []
     with ExitStack() as stack:
-        with _nobody_writes(databases) as held:
+        with nobody_writes(databases) as held:
             # A file that is no database is small and rarely written: it belongs to the moment too.
             for path in files:
                 if path not in databases:
@@ -128,7 +128,7 @@ def _is_sqlite(path: Path) -> bool:
 
 
 @contextmanager
-def _nobody_writes(databases: list[Path]) -> Iterator[list[float]]:
+def nobody_writes(databases: Sequence[Path]) -> Iterator[list[float]]:
     """Hold every write lock; the list then says for how many milliseconds writers waited."""
     held: list[float] = []
     with ExitStack() as stack:
