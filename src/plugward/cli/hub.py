@@ -120,3 +120,15 @@ def new_token(
 ) -> None:
     """Make a bearer token for a caller over HTTP. It is shown once and kept as a hash."""
     _run("new_token", system, data=data)
+
+
+@hub.command()
+def calls(
+    data: Data = DEFAULT,
+    service: Annotated[str, typer.Option(help="Only this service's.")] = "",
+    caller: Annotated[str, typer.Option(help="Only this caller's.")] = "",
+    limit: Annotated[int, typer.Option(help="So many, the latest first.")] = 100,
+    json: Json = False,
+) -> None:
+    """List the calls that were passed through: who, what, when, and how it ended."""
+    _run("calls", data=data, service=service, caller=caller, limit=limit, as_json=json)

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from plugward.commons.hub.routing.book import RouteBook
@@ -228,6 +229,27 @@ def new_token(system: str, *, data: Path) -> int:
         file.write(f'[{system}]\ntoken_sha256 = "{digest}"\nmay_call = ["*"]\n')
     path.chmod(0o600)
     print(token)  # noqa: T201 - the one time it is shown
+    return 0
+
+
+def calls(*, data: Path, service: str, caller: str, limit: int, as_json: bool) -> int:
+    """From the call book; a hub may be writing it meanwhile."""
+    from plugward.commons.hub.connectors.callbook import FILE, entries
+
+    found = entries(data / FILE, service=service, caller=caller, limit=limit)
+    if as_json:
+        for entry in found:
+            print(msgspec.json.encode(entry).decode())  # noqa: T201 - the output
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for heading in ("at", "caller", "from", "service", "call", "status", "in", "out", "ms", ""):
+        table.add_column(heading)
+    for one in found:
+        ended = ("?" if one.status is None else one.status, one.bytes_in, one.bytes_out, one.ms)
+        who = (f"{one.at:%m-%d %H:%M:%S}", one.caller, one.address, one.service)
+        call = f"{one.method} {one.path}"
+        table.add_row(*who, escape(call), *map(str, ended), escape(one.error or ""))
+    Console().print(table)
     return 0
 
 

@@ -64,6 +64,7 @@ async def _doors(node: Node, options: Options) -> AsyncIterator[Doors]:
         if options.http_port is None:
             yield Doors(node, mllp_port, 0)
             return
+        from .connectors.offers import Offers  # noqa: PLC0415 - only where HTTP is wanted
         from .door import Door  # noqa: PLC0415 - only where HTTP is wanted
         from .web.callers import Callers  # noqa: PLC0415 - as above
         from .web.server import WebServer  # noqa: PLC0415 - as above
@@ -71,12 +72,17 @@ async def _doors(node: Node, options: Options) -> AsyncIterator[Doors]:
         callers = Callers(options.data / "systems.toml")
         callers.look()
         node.looks.append(callers.look)
-        web = WebServer(Door(node, callers), tls=tls)
-        http_port = await _bound(web.start(options.host, options.http_port), options.http_port)
+        door = Door(node, callers)
+        offers = Offers(node, door)
+        await offers.start()
+        web = WebServer(door, tls=tls)
         try:
+            starting = web.start(options.host, options.http_port)
+            http_port = await _bound(starting, options.http_port)
             yield Doors(node, mllp_port, http_port)
         finally:
             await web.stop()
+            await offers.stop()
     finally:
         if options.mllp_port is not None:
             await mllp.stop()

@@ -35,12 +35,15 @@ class Door:
     def __init__(self, node: Node, callers: Callers) -> None:
         self._node = node
         self._callers = callers
-        self._below: list[tuple[str, Handler]] = []
+        self._below: dict[str, Handler] = {}
 
     def mount(self, prefix: str, handler: Handler) -> None:
         """Everything below a prefix is this handler's; the longest prefix wins."""
-        self._below.append((prefix, handler))
-        self._below.sort(key=lambda one: -len(one[0]))
+        self._below[prefix.rstrip("/")] = handler
+
+    def unmount(self, prefix: str) -> None:
+        """Nobody's any more."""
+        self._below.pop(prefix.rstrip("/"), None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -52,13 +55,14 @@ class Door:
             return
         began = time.perf_counter()
         what = f"{request.method} {request.path}"
-        caller = ""
+        caller, service = "", request.method
         try:
             caller = self._callers.admit(request.headers, request.address, what, began)
-            handler = next((h for p, h in self._below if _is_below(request.path, p)), self._take)
+            prefix = self._prefix_of(request.path)
+            service = f"{request.method} {prefix or request.path}"
+            handler = self._take if prefix is None else self._below[prefix]
             await handler(request, caller, send)
         except Refusal as refused:
-            service = what if caller else request.method
             self._count(caller or STRANGER, service, began, 0, f"{refused.status} {refused}")
             body = {"error": str(refused)}
             await answer_json(
@@ -67,9 +71,17 @@ class Door:
         except Gone:
             return
 
+    def _prefix_of(self, path: str) -> str | None:
+        """The longest that is mounted: asked from the whole path upwards, as there may be many."""
+        while path and path not in self._below:
+            path = path.rpartition("/")[0]
+        return path if path in self._below else None
+
     # ── a message ───────────────────────────────────────────────────────────────────────────
     async def _take(self, request: Request, caller: str, send: Send) -> None:
         began = time.perf_counter()
+        if request.tunnel is not None:
+            raise Refusal(400, "there is no WebSocket here")
         if request.method not in ("POST", "PUT"):
             raise Refusal(405, "messages are posted", {"Allow": "POST, PUT"})
         body = await request.body()
@@ -131,7 +143,3 @@ class Door:
             size=size,
             error=error,
         )
-
-
-def _is_below(path: str, prefix: str) -> bool:
-    return path == prefix.rstrip("/") or path.startswith(prefix.rstrip("/") + "/")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -12,6 +12,24 @@ BODY_S_MAX = 60.0
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+HEAD_BYTES_MAX = 64 * 1024
+TUNNEL = "plugward.tunnel"
+"""Where the server puts the connection of a request that asks to become a WebSocket."""
+GONE = "plugward.is_gone"
+"""Where the server says in the scope how to ask whether the caller has hung up."""
+
+
+class Tunnel(NamedTuple):
+    """A connection as bytes."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+def _unknown() -> bool:
+    return False
 
 
 class Refusal(Exception):
@@ -40,6 +58,9 @@ class Request:
         self.headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in self.raw_headers
         }
+        self.is_gone: Callable[[], bool] = scope.get(GONE, _unknown)
+        """Whether the caller has hung up, as far as the server knows."""
+        self.tunnel: Tunnel | None = scope.get(TUNNEL)
         self._receive = receive
 
     async def body(self, limit: int = BODY_BYTES_MAX, seconds: float = BODY_S_MAX) -> bytes:

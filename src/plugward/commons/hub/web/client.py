@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from .addresses import Network, check_address, checked_url, literal, resolve
 
 ANSWER_BYTES_MAX = 10 * 1024 * 1024
+_IDLE_S = 4.0
+"""Many servers hang up after five seconds; a request sent just then would be lost."""
 
 
 class WebAnswer(NamedTuple):
@@ -58,13 +61,17 @@ class WebClient:
         connections: int = 16,
         connect_s: float = 5.0,
         answer_s: float = 30.0,
+        is_stream: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._networks = tuple(networks)
         self._connections = connections
         self._tls = tls
         self._times = aiohttp.ClientTimeout(
-            total=answer_s, sock_connect=connect_s, connect=connect_s, sock_read=answer_s
+            total=None if is_stream else answer_s,
+            sock_connect=connect_s,
+            connect=connect_s,
+            sock_read=answer_s,
         )
         self._session: aiohttp.ClientSession | None = None
 
@@ -104,24 +111,36 @@ class WebClient:
         found = literal(str(parts.hostname))
         if found is not None:
             check_address(found, self._networks, is_literal=True)
+        answer = await self.begin(method, URL(url), headers=headers, body=body)
         try:
-            answer = await self._opened().request(
+            yield answer
+        finally:
+            answer.release()
+
+    async def begin(
+        self,
+        method: str,
+        url: URL,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterator[bytes] | None,
+    ) -> aiohttp.ClientResponse:
+        """An answer that is still to be read and let go; the address was checked before."""
+        try:
+            return await self._opened().request(
                 method, url, headers=headers, data=body, allow_redirects=False
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as failure:
             raise NotReached(_told(failure)) from failure
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as failure:
             raise AnswerLost(_told(failure)) from failure
-        try:
-            yield answer
-        finally:
-            answer.release()
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 resolver=_Guarded(self._networks),
                 limit=self._connections,
+                keepalive_timeout=_IDLE_S,
                 use_dns_cache=True,
                 ttl_dns_cache=30,
                 ssl=self._tls or True,

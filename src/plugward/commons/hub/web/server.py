@@ -3,12 +3,16 @@
 import asyncio
 import contextlib
 import ssl
+import urllib.parse
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
+import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from .asgi import GONE, HEAD_BYTES_MAX, TUNNEL, Scope, Tunnel
 
 HEADERS_S_MAX = 20.0
 PER_SOURCE_MAX = 64
@@ -22,6 +26,7 @@ class _Protocol(HttpToolsProtocol):
     sources: Counter[str] = Counter()  # noqa: RUF012 - one count for the whole process
     _source = ""
     _alarm: asyncio.TimerHandle | None = None
+    _head_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -34,23 +39,52 @@ class _Protocol(HttpToolsProtocol):
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.left()
+        super().connection_lost(exc)
+
+    def left(self) -> None:
+        """Its source has one connection less."""
         self.sources[self._source] -= 1
         if self.sources[self._source] <= 0:
             del self.sources[self._source]
         self._disarm()
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._alarm is None and (self.cycle is None or self.cycle.response_complete):
             self._arm()
         super().data_received(data)
+        if self._alarm is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast("Scope", self.scope)[GONE] = self.transport.is_closing
 
     def on_headers_complete(self) -> None:
         self._disarm()
         super().on_headers_complete()
 
+    def _should_upgrade_to_ws(self) -> bool:
+        return True
+
+    def handle_websocket_upgrade(self) -> None:
+        """From here on it is bytes; whether they may flow is the application's to say."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()  # pipelined behind an answer that is still on its way
+            return
+        parsed = httptools.parse_url(self.url)
+        path = urllib.parse.unquote(parsed.path.decode("ascii"))
+        told = {"path": path, "raw_path": parsed.path, "query_string": parsed.query or b""}
+        upgraded = _Upgraded(self, self.app, {**cast("Scope", self.scope), **told})
+        self.connections.discard(self)
+        self.transport.set_protocol(upgraded)
+        upgraded.connection_made(self.transport)
+
     def _arm(self) -> None:
         self._disarm()
+        self._head_bytes = 0
         self._alarm = self.loop.call_later(HEADERS_S_MAX, self._too_slow)
 
     def _disarm(self) -> None:
@@ -61,6 +95,50 @@ class _Protocol(HttpToolsProtocol):
     def _too_slow(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
+
+
+class _Upgraded(asyncio.StreamReaderProtocol):
+    """A connection whose request asks to become a WebSocket. What is not let through is answered
+    as HTTP, and the connection ends."""
+
+    def __init__(
+        self, before: _Protocol, app: Callable[..., Awaitable[None]], scope: Scope
+    ) -> None:
+        super().__init__(asyncio.StreamReader(HEAD_BYTES_MAX, before.loop), self._serve)
+        self._before = before
+        self._app = app
+        self._scope = scope
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._before.server_state.connections.add(cast("Any", self))
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._before.server_state.connections.discard(cast("Any", self))
+        self._before.left()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server stops."""
+        self._before.transport.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(event: dict[str, Any]) -> None:
+            if event["type"] == "http.response.start":
+                writer.write(STATUS_LINE[event["status"]])
+                for name, value in [*event["headers"], (b"connection", b"close")]:
+                    writer.write(name + b": " + value + b"\r\n")
+                writer.write(b"\r\n")
+            else:
+                writer.write(event["body"])
+
+        try:
+            await self._app({**self._scope, TUNNEL: Tunnel(reader, writer)}, receive, send)
+        finally:
+            writer.close()
 
 
 class WebServer:

@@ -1,0 +1,96 @@
+"""Offers 对外服务: the declared services, standing at the door; a change is taken over at once."""
+
+import asyncio
+import logging
+from typing import Protocol
+
+from ..door import Door, Handler
+from ..node import Node
+from . import callbook
+from .callbook import CallBook
+from .declared import FILE, AnyOffer, OfferInvalid, read_offers
+
+_log = logging.getLogger("plugward.hub.offers")
+
+
+class Standing(Protocol):
+    """A service that is being offered."""
+
+    @property
+    def handler(self) -> Handler:
+        """What answers."""
+        ...
+
+    async def close(self) -> None:
+        """Let calls under way end, then let go."""
+        ...
+
+
+class Offers:
+    """The services of one door."""
+
+    def __init__(self, node: Node, door: Door) -> None:
+        self._node = node
+        self._door = door
+        self._path = node.folder / FILE
+        self._mark: tuple[int, int] = (-1, -1)
+        self._offers: dict[str, tuple[AnyOffer, Standing]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self.book = CallBook(node.folder / callbook.FILE, node.clock.now)
+
+    async def start(self) -> None:
+        """Open the call book and offer what is declared; raises ``OfferInvalid``."""
+        self.look()
+        await self.book.start()
+        self._node.looks.append(self.look)
+
+    async def stop(self) -> None:
+        """Finish what is under way."""
+        self._node.looks.remove(self.look)
+        for name in list(self._offers):
+            self._withdraw(name)
+        await asyncio.gather(*self._closing)
+        await self.book.stop()
+
+    def look(self) -> None:
+        """Take over what changed; ``OfferInvalid`` leaves what was in force."""
+        try:
+            found = self._path.stat()
+            mark = (found.st_ino, found.st_mtime_ns)
+        except FileNotFoundError:
+            mark = (0, 0)
+        if mark == self._mark:
+            return
+        self._mark = mark
+        try:
+            wanted = read_offers(self._path)
+            fresh = {
+                name: (offer, self._standing(name, offer))
+                for name, offer in wanted.items()
+                if name not in self._offers or self._offers[name][0] != offer
+            }
+        except OfferInvalid as error:
+            self._node.problems[FILE] = str(error)
+            raise
+        self._node.problems.pop(FILE, None)
+        for name in set(self._offers) - set(wanted) | set(self._offers) & set(fresh):
+            self._withdraw(name)
+        for name, (offer, standing) in fresh.items():
+            self._offers[name] = (offer, standing)
+            self._door.mount(offer.path, standing.handler)
+            _log.info("%s is offered at %s", name, offer.path)
+
+    def _standing(self, name: str, offer: AnyOffer) -> Standing:
+        from .forward import Forwarding  # noqa: PLC0415 - a third of a second, only where it is used
+
+        try:
+            return Forwarding(name, offer, node=self._node, book=self.book)
+        except (ValueError, OSError) as error:
+            raise OfferInvalid(f"{FILE}: {name}: {error}") from None
+
+    def _withdraw(self, name: str) -> None:
+        offer, standing = self._offers.pop(name)
+        self._door.unmount(offer.path)
+        task = asyncio.get_running_loop().create_task(standing.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
