@@ -14,7 +14,8 @@ INSTALL := $(PIP) install --upgrade-strategy only-if-needed -c constraints.txt
 INPUTS := pyproject.toml constraints.txt hatch_build.py assets.lock.toml
 # Two workers are the fastest on two cores; a browser or a database server is the third process.
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+# Files in the tree's order: the long ones of tests/ begin, the boards' many short ones fill the end.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
 .PHONY: help

@@ -1,9 +1,18 @@
-"""What every test run shares: with ``PLUGWARD_NO_SKIP=1`` a run that skipped anything fails."""
+"""What every test run shares: with ``PLUGWARD_NO_SKIP=1`` a run that skipped anything fails.
 
+And ``made_once``: a hospital that takes seconds to fill is filled once a run, and copied.
+"""
+
+import asyncio
+import fcntl
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 
 NO_SKIP = os.environ.get("PLUGWARD_NO_SKIP", "") not in ("", "0")
 
@@ -42,3 +51,38 @@ class NothingSkipped:
 def pytest_configure(config: pytest.Config) -> None:
     if NO_SKIP and not hasattr(config, "workerinput"):
         config.pluginmanager.register(NothingSkipped(), "plugward-nothing-skipped")
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """A folder filled once in this run, by whichever worker comes first. Shared: copy it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made-once"
+    shared.mkdir(exist_ok=True)
+
+    def make(name: str, fill: Callable[[Path], None]) -> Path:
+        done, part = shared / name, shared / f"{name}.part"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(part, ignore_errors=True)
+                part.mkdir()
+                fill(part)
+                part.rename(done)
+        return done
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def prepared(made_once: MadeOnce) -> Path:
+    """The stores of a hospital that has catalogues, stock and today's clinics. To be copied."""
+    from plugward.kernel.dispatch import Transport
+    from tests.journeys.house import House
+
+    async def fill(folder: Path) -> None:
+        house = House(folder, Transport.STRICT)
+        await house.open()
+        await house.close()
+
+    return made_once("prepared", lambda folder: asyncio.run(fill(folder)))

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,9 +26,12 @@ def product_files() -> Iterator[Path]:
             yield path
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    for path in product_files():
-        yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"))
+@cache
+def trees() -> tuple[tuple[str, ast.Module], ...]:
+    return tuple(
+        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8")))
+        for path in product_files()
+    )
 
 
 def ring(name: str) -> str:

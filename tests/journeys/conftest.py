@@ -41,20 +41,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stores of a hospital that has catalogues, stock and today's clinics."""
-    folder = tmp_path_factory.mktemp("prepared")
-
-    async def fill() -> None:
-        house = House(folder, Transport.STRICT)
-        await house.open()
-        await house.close()
-
-    asyncio.run(fill())
-    return folder
-
-
-@pytest.fixture(scope="session")
 def servers(prepared: Path) -> Iterator[Servers]:
     """Hospitals on servers, each a copy of one that was filled from the prepared files."""
     with ExitStack() as stack:

@@ -1,7 +1,13 @@
-"""A whole hospital after a short day, for looking at it from outside."""
+"""A whole hospital after a short day, for looking at it from outside.
+
+The day is lived once a run, and with it is kept what it wrote outside the boards' tables: its log
+and its meters. Each package of tests opens a copy in the evening.
+"""
 
 import asyncio
+import json
 import logging
+import shutil
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,12 +29,14 @@ from plugward.kernel.runtime import Plugged, Runtime
 from plugward.kernel.store.databases import Databases
 from plugward.kernel.store.frames import Frame
 from plugward.rack.discover import discover
-from plugward.sim.day.run import Day
-from tests.journeys.house import PaymentChannel
+from plugward.sim.day.run import Day, connect_payment_channel
+from plugward.sim.outside.payment import Faults
+from tests.conftest import MadeOnce
 from tests.security.samples import Pool, walk
 
 VISITS = 5
-DAY = "2026-03-02 07:00"
+DAY, EVENING = "2026-03-02 07:00", "2026-03-02 21:00"
+SEED = 11
 
 
 class Lines(logging.Handler):
@@ -57,11 +65,11 @@ class Outcome(msgspec.Struct, frozen=True):
 class Hospital:
     """Every board that is installed, on one runtime, with an event loop of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, now: str = EVENING) -> None:
         self.folder = folder
         self.loop = asyncio.new_event_loop()
         self.boards: tuple[Board, ...] = discover(frozenset()).boards
-        self.clock = ManualClock(DAY)
+        self.clock = ManualClock(now)
         self.runtime = Runtime(
             Databases(folder, durable=False),
             self.clock,
@@ -69,6 +77,7 @@ class Hospital:
             settings={"hub": {"mllp_port": 0}, "identity": {"demo": True}},
         )
         self.log = Lines()
+        self.meters_of_the_day = ""
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
@@ -77,11 +86,24 @@ class Hospital:
         logging.getLogger("plugward").addHandler(self.log)
         logging.getLogger("plugward").setLevel(logging.DEBUG)
         await self.runtime.start(self.boards)
-        self.runtime.outside = PaymentChannel()
+        connect_payment_channel(self.runtime, SEED, Faults())
+        kept = self.folder / "written.json"
+        if kept.exists():
+            log, self.meters_of_the_day = json.loads(kept.read_text("utf-8"))
+            self.log.lines[:0] = log
 
     async def live_a_day(self) -> None:
-        day = Day(self.runtime, self.clock, visits=VISITS, seed=11)
+        day = Day(self.runtime, self.clock, visits=VISITS, seed=SEED)
         await day.run()
+
+    def keep_what_was_written(self) -> None:
+        written = (self.log.lines, self.meters())
+        (self.folder / "written.json").write_text(json.dumps(written), "utf-8")
+
+    def meters(self) -> str:
+        """Everything the meters hold, as text."""
+        found = {name: self.runtime.meters.of_board(name) for name in self.runtime.plugged}
+        return repr({n: vars(m) if hasattr(m, "__dict__") else m for n, m in found.items()})
 
     def close(self) -> None:
         self.run(self.runtime.stop())
@@ -175,9 +197,19 @@ class All(frozenset[str]):
 
 
 @pytest.fixture(scope="package")
-def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
-    hospital = Hospital(tmp_path_factory.mktemp("hospital"))
+def hospital(tmp_path_factory: pytest.TempPathFactory, made_once: MadeOnce) -> Iterator[Hospital]:
+    lived = made_once("day", _live_a_day)
+    folder = tmp_path_factory.mktemp("hospital") / "boards"
+    shutil.copytree(lived, folder)
+    hospital = Hospital(folder)
+    hospital.run(hospital.open())
+    yield hospital
+    hospital.close()
+
+
+def _live_a_day(folder: Path) -> None:
+    hospital = Hospital(folder, DAY)
     hospital.run(hospital.open())
     hospital.run(hospital.live_a_day())
-    yield hospital
+    hospital.keep_what_was_written()
     hospital.close()

@@ -30,6 +30,11 @@ class Pool:
         self.ids: dict[str, list[UUID]] = {}
         self.codes: dict[str, str] = {}
         self.texts: dict[str, str] = {}
+        self.numbers: dict[type, int | float | Decimal] = {
+            int: 1,
+            float: 1.0,
+            Decimal: Decimal(1),
+        }
 
     def id(self, kind: str) -> UUID:
         found = self.ids.get(kind)
@@ -79,11 +84,9 @@ def _scalar(hint: Any, name: str, pool: Pool) -> Any:
     if hint is str:
         return pool.texts.get(name, TEXT)
     values: dict[Any, Any] = {
+        **pool.numbers,
         UUID: pool.id(name),
         bool: False,
-        int: 1,
-        float: 1.0,
-        Decimal: Decimal(1),
         bytes: b"x" * 32,
         datetime: NOW,
         date: NOW.date(),

@@ -208,9 +208,12 @@ class LocalEndpoint:
 
 
 def mapped(error: Exception, operation: Operation, envelope: Envelope) -> Exception:
-    """Storage that does not answer is *unavailable*; everything else is our bug."""
+    """Storage that does not answer is *unavailable*, a number that no column and no wire can hold
+    is the asker's; everything else is our bug."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return Unavailable(operation.board, "storage")
+    if isinstance(error, OverflowError):
+        return BadRequest(where=f"{operation.full_name}: a number is too large")
     kind = type(error).__name__
     _log.error(
         "fault in %s: %s",
@@ -272,7 +275,7 @@ class Dispatcher:
             return shown(operation, await endpoint(operation, request, envelope))
         try:
             request = unpack(pack(request), operation.request)
-        except (msgspec.ValidationError, TypeError) as error:
+        except (msgspec.ValidationError, TypeError, OverflowError) as error:
             raise BadRequest(where=f"{operation.full_name}: {error}"[:400]) from None
         try:
             answer = await endpoint(operation, request, envelope)
@@ -280,7 +283,7 @@ class Dispatcher:
             raise self._sent_back(error, operation, envelope) from error
         try:
             return shown(operation, unpack(pack(answer), operation.returns))
-        except (msgspec.ValidationError, TypeError) as error:
+        except (msgspec.ValidationError, TypeError, OverflowError) as error:
             raise mapped(error, operation, envelope) from error
 
     async def call_for_bytes(

@@ -89,7 +89,7 @@ class PricingService(Pricing):
     @reading
     def unpriced(self, read: Reading, limit: int = 50) -> tuple[UnpricedFact, ...]:
         return read.find(
-            waiting, UnpricedFact, limit=min(limit, CHARGES_MAX), order_by="performed_at"
+            waiting, UnpricedFact, limit=max(1, min(limit, CHARGES_MAX)), order_by="performed_at"
         )
 
     @in_work

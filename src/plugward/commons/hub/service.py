@@ -50,6 +50,7 @@ from .tables import systems
 BOARDS = "boards"
 SYSTEMS_MAX = 1_000
 LETTERS_MAX = 500
+SEQ_MAX = 2**63 - 1  # what the ledger can count to
 
 
 class HubService(Hub):
@@ -58,7 +59,7 @@ class HubService(Hub):
         self._clock = clock
         self._settings = settings
         self._runtime = runtime
-        self._catalogue = Catalogue()
+        self._catalogue = Catalogue(clock)
         self._routes = Routes(runtime)
         self._receivers: dict[str, MllpDestination] = {}
         self._outside = HubOutside(runtime.meters)
@@ -129,7 +130,7 @@ class HubService(Hub):
 
     # ── systems ─────────────────────────────────────────────────────────────────────────────
     async def configure(self, system: System) -> System:
-        check(system, self._catalogue.all())
+        check(system, self._catalogue.all(), self._clock.now())
         await self._keep(system)
         self._catalogue.put(system)
         if self.port:
@@ -192,6 +193,8 @@ class HubService(Hub):
     async def open_message(self, seq: int, reason: str) -> Opened:
         if not reason.strip():
             raise ReasonNeeded
+        if seq > SEQ_MAX:
+            raise MessageNotFound
         body = await self._ledger.body(seq)
         if body is None:
             raise MessageNotFound
@@ -202,6 +205,8 @@ class HubService(Hub):
     async def replay(self, seq: int, destination: str, key: str, reason: str) -> None:
         if not reason.strip():
             raise ReasonNeeded
+        if seq > SEQ_MAX:
+            raise LetterNotFound
         await self._note_replayed(seq, destination, reason)
         if not await self._ledger.replay(seq, Lane(destination, key)):
             raise LetterNotFound

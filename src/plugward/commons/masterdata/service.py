@@ -71,7 +71,7 @@ class MasterDataService(MasterData):
             entries,
             Entry,
             entries.c.sequence > after,
-            limit=min(limit, LIST_MAX),
+            limit=max(1, min(limit, LIST_MAX)),
             order_by="sequence",
             domain=domain,
         )
@@ -92,7 +92,7 @@ class MasterDataService(MasterData):
             _in_force(read, domain, read.now)
             .where(entries.c.code > after_code)
             .order_by(entries.c.code)
-            .limit(min(limit, LIST_MAX))
+            .limit(max(1, min(limit, LIST_MAX)))
         )
         return messages(read.rows(statement), Entry)
 
@@ -109,7 +109,7 @@ class MasterDataService(MasterData):
             .join(heads, and_(heads.c.domain == entries.c.domain, heads.c.code == entries.c.code))
             .where(closeness < _NO_MATCH)
             .order_by(closeness, func.length(heads.c.name_zh), heads.c.code)
-            .limit(min(limit, SEARCH_MAX))
+            .limit(max(1, min(limit, SEARCH_MAX)))
         )
         return messages(read.rows(statement), Entry)
 

@@ -34,7 +34,7 @@ class SpecimenService(Specimen):
 
     @reading
     def notes(self, read: Reading, limit: int = 50) -> tuple[Note, ...]:
-        return read.find(notes, Note, limit=min(limit, 50), order_by="-written_at")
+        return read.find(notes, Note, limit=max(1, min(limit, 50)), order_by="-written_at")
 
     @reading
     def note(self, read: Reading, note: NoteId) -> Note:
