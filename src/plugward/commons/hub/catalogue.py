@@ -2,6 +2,9 @@
 
 import ipaddress
 from collections.abc import Iterable
+from datetime import timedelta
+
+from plugward.kit.time import Clock, Instant
 
 from .contract import System, SystemInvalid
 from .hl7 import ErrorCode, Hl7Error, Message, parse_path
@@ -10,12 +13,14 @@ from .intake import NotGranted, kind_of
 
 _MSH_3, _MSH_9 = parse_path("MSH-3"), parse_path("MSH-9")
 _PORT_MAX = 65535
+_GRANT_MAX = timedelta(days=366)
 
 
 class Catalogue:
     """The systems by what they call themselves."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._by_code: dict[str, System] = {}
         self._by_name: dict[tuple[str, str], System] = {}
 
@@ -62,6 +67,13 @@ class Catalogue:
                 at=_MSH_3,
                 shown="发送系统未登记或已停用",
             )
+        if system.until is not None and system.until <= self._clock.now():
+            raise NotGranted(
+                "what the sender was granted has ended",
+                code=ErrorCode.UNKNOWN_KEY,
+                at=_MSH_3,
+                shown="发送系统的授权已到期",
+            )
         if not comes_from(address, system.networks):
             raise NotGranted(
                 "sender may not send from this address",
@@ -87,7 +99,7 @@ def comes_from(address: str, networks: tuple[str, ...]) -> bool:
     return any(found in ipaddress.ip_network(network) for network in networks)
 
 
-def check(system: System, others: Iterable[System]) -> None:
+def check(system: System, others: Iterable[System], now: Instant) -> None:
     """Refuse a configuration that cannot work."""
     for other in others:
         is_same_name = (other.application, other.facility) == (system.application, system.facility)
@@ -95,6 +107,8 @@ def check(system: System, others: Iterable[System]) -> None:
             raise SystemInvalid(problem=f"MSH-3/4 与 {other.code[:64]} 相同")
     if not system.code or not system.application or not system.facility:
         raise SystemInvalid(problem="缺少编码或 MSH-3/4")
+    if system.until is not None and system.until > now + _GRANT_MAX:
+        raise SystemInvalid(problem="授权最长一年")
     for network in system.networks:
         try:
             ipaddress.ip_network(network)

@@ -38,6 +38,7 @@ class System(Message):
     port: int = 0
     charset: Plain = "UNICODE UTF-8"
     is_active: bool = True
+    until: Instant | None = None  # when all this ends, at most a year ahead
 
 
 class SystemStatus(Message):

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Boolean, Column, Integer, String
 
-from plugward.kernel import BoardTables, Stored
+from plugward.kernel import BoardTables, Moment, Stored
 
 tables = BoardTables("hub")
 
@@ -20,6 +20,7 @@ systems = tables.define(
     Column("port", Integer, nullable=False),
     Column("charset", String(32), nullable=False),
     Column("is_active", Boolean, nullable=False),
+    Column("until", Moment),
     scope="shared",
     why_shared="one hub serves all campuses of a site; each system names its own campus",
 )

@@ -1,7 +1,10 @@
 """The hub as a board: systems, letters and calls to the outside, on both transports."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -20,9 +23,13 @@ from plugward.commons.hub.hl7 import parse
 from plugward.commons.hub.mllp import MllpClient
 from plugward.commons.hub.service import HubService
 from plugward.kernel import Message, Unavailable
-from plugward.kernel.envelope import Call, Envelope, calling
+from plugward.kernel.auditlog import AuditLog
+from plugward.kernel.clock import ManualClock
+from plugward.kernel.envelope import Call, Envelope, acting_as, calling
 from plugward.kernel.manifest import ManifestError
-from plugward.kernel.testing import TRANSPORTS, Bench
+from plugward.kernel.runtime import Runtime
+from plugward.kernel.store.databases import Databases
+from plugward.kernel.testing import TRANSPORTS, Bench, a_tester
 from plugward.kit.ids import new_id
 from plugward.vocabulary import CampusCode
 
@@ -135,6 +142,44 @@ async def test_what_is_not_there_cannot_be_opened_or_replayed(bench: Bench) -> N
         await hub.open_message(1, " ")
     with pytest.raises(ReasonNeeded):
         await hub.replay(1, "LIS", "P1", "")
+
+
+async def test_sec_identity_21_what_a_system_may_do_ends(bench: Bench) -> None:
+    """SEC-IDENTITY-21: 院外系统的授权有期限，最长一年；到期即拒收并留痕。"""
+    hub = bench.client(Hub)
+    with pytest.raises(SystemInvalid):
+        await hub.configure(REG.replace(until=bench.clock.now() + timedelta(days=400)))
+    await hub.configure(REG.replace(until=bench.clock.now() + timedelta(hours=1)))
+    client = MllpClient("127.0.0.1", service_of(bench).port)
+    assert b"|AE|" in await client.send(A28)  # granted; no board takes it here
+    await bench.clock.advance(timedelta(hours=2))
+    assert b"|AR|" in await client.send(A28.replace(b"|1|P", b"|2|P"))
+    await client.close()
+    [entry] = bench.runtime.audit.entries(operation="hub.receive")
+    assert (entry.body["result"], "has ended" in entry.body["reason"]) == ("forbidden", True)
+
+
+async def test_the_systems_of_an_older_hospital_go_on_without_an_end(tmp_path: Path) -> None:
+    """The store of a release that knew no end of a grant is brought up when it is opened."""
+
+    async def opened() -> Runtime:
+        clock = ManualClock("2026-03-02 08:00")
+        runtime = Runtime(Databases(tmp_path), clock, AuditLog(None, clock))
+        await runtime.start([board])
+        return runtime
+
+    runtime = await opened()
+    with acting_as(a_tester()):
+        await runtime.client(Hub).configure(REG)
+    await runtime.stop()
+    with sqlite3.connect(tmp_path / "hub.sqlite") as db:
+        db.execute("ALTER TABLE hub_system DROP COLUMN until")
+        db.execute("DELETE FROM hub_sys_migration WHERE number = 1")
+    runtime = await opened()
+    with acting_as(a_tester()):
+        [status] = await runtime.client(Hub).systems()
+    assert status.system == REG
+    await runtime.stop()
 
 
 async def test_sec_hub_02_plain_mllp_beyond_this_machine_needs_a_reason() -> None:

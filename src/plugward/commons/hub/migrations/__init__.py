@@ -1,0 +1,1 @@
+"""What brings an older store of this board up to its tables."""
