@@ -3,11 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from functools import cache
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, Table, bindparam, func, select
 
+from ..store import quick
 from ..store.engine import Engine
 from ..store.frames import Frame, frame_of_row
 from ..store.tables import BoardTables
@@ -96,8 +98,11 @@ class Feed:
 
 def read_frames(connection: Connection, tables: BoardTables, position: int) -> list[Frame]:
     """The next batch of committed frames after a position."""
-    outbox = tables.system.outbox
-    rows = connection.execute(
-        select(outbox).where(outbox.c.position > position).order_by(outbox.c.position).limit(BATCH)
-    )
+    rows = quick.rows(connection, _following(tables.system.outbox), {"position": position})
     return [frame_of_row(row, tables.board) for row in rows]
+
+
+@cache
+def _following(outbox: Table) -> Select[Any]:
+    after = outbox.c.position > bindparam("position")
+    return select(outbox).where(after).order_by(outbox.c.position).limit(BATCH)

@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from hashlib import blake2b
 from typing import Any, get_args, get_origin
@@ -161,8 +161,10 @@ def _parts(hint: Any) -> tuple[Any, ...]:
     return (hint,)
 
 
-def frame_of_row(row: Row[Any], source: str) -> Frame:
-    return Frame(source=source, **columns_of(row))
+def frame_of_row(row: Sequence[Any], source: str) -> Frame:
+    """A frame from its row: the outbox's columns stand in the order of the frame's fields."""
+    id, *others = row
+    return Frame(id, source, *others)
 
 
 def columns_of(row: Row[Any]) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
-from uuid import UUID, SafeUUID
+from uuid import UUID
 
 from sqlalchemy import Connection, Select
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
+
+from plugward.kit.ids import uuid_of
 
 from .columns import Id, Moment, State
 
@@ -204,16 +206,7 @@ def _bytes_of(value: UUID | None) -> bytes | None:
 
 
 def _uuid_of(value: bytes | None) -> UUID | None:
-    """As ``UUID(bytes=value)``, at a third of its time."""
-    if value is None:
-        return None
-    made = _NEW(UUID)
-    _SET(made, "int", int.from_bytes(value))
-    _SET(made, "is_safe", _UNKNOWN)
-    return made
-
-
-_NEW, _SET, _UNKNOWN = object.__new__, object.__setattr__, SafeUUID.unknown
+    return None if value is None else uuid_of(int.from_bytes(value))
 
 
 def _moment_of(value: int | None) -> datetime | None:
