@@ -10,6 +10,7 @@ the rate is messages over the time from the first delivered to the last. The hub
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,12 @@ def memory_mib(pid: int) -> int:
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
+def cpu_s(pid: int) -> float:
+    """The processor time a process has used, its own and the system's for it."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def keep(data: Path, seconds: float) -> Iterator[dict[str, object]]:
     """One line for each number of connections."""
     sent = 0
@@ -96,7 +103,7 @@ def carry(data: Path, lanes: int, seconds: float) -> dict[str, object]:
         ports = json.loads(sink.stdout.readline())
         prepare(data, ports)
         with hub(data) as (port, pid):
-            began = time.time()
+            began, before = time.time(), cpu_s(pid)
             told = load(port, 8 * lanes, seconds)
             sent = int(str(told["sent"]))
             counts = {"unique": 0, "last_at": 0.0}
@@ -105,7 +112,7 @@ def carry(data: Path, lanes: int, seconds: float) -> dict[str, object]:
                 sink.stdin.write("\n")
                 sink.stdin.flush()
                 counts = json.loads(sink.stdout.readline())
-            peak = memory_mib(pid)
+            peak, spent_cpu = memory_mib(pid), cpu_s(pid) - before
         sink.stdin.close()
     spent = counts["last_at"] - counts["first_at"]
     return {
@@ -115,6 +122,7 @@ def carry(data: Path, lanes: int, seconds: float) -> dict[str, object]:
         "delivered": counts["unique"],
         "repeated": counts["repeated"],
         "msgs_per_s": round(counts["unique"] / spent, 1),
+        "cpu_ms_a_message": round(spent_cpu * 1000 / sent, 3),
         "aa_per_s_meanwhile": told["msgs_per_s"],
         "peak_mib": peak,
     }

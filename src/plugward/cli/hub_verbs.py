@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 import signal
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from plugward.commons.hub.routing.book import RouteBook
 from plugward.commons.hub.routing.compiled import RouteInvalid
 
 REFUSED = 2
+THREAD_SWITCH_S = 0.0005
 ARCHIVE = '[archive]\nkind = "files"\nfolder = "archive"\n'
 
 
@@ -52,6 +54,9 @@ def listen(
         connections_per_source=per_source,
         tls=Tls(cert=tls[0], key=tls[1], ca=tls[2]) if tls[0] else None,
     )
+
+    # The writer waits for the disk most of the time: it gets the interpreter as soon as it is back.
+    sys.setswitchinterval(THREAD_SWITCH_S)
 
     async def run() -> int:
         stop = asyncio.Event()

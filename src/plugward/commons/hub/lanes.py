@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from types import TracebackType
 from uuid import UUID
 
 from plugward.kit.time import Clock, Instant
@@ -30,11 +31,11 @@ def _unwatched(delivery: Delivery, outcome: Outcome, seconds: float) -> None:
 
 
 DONE = Outcome(State.DONE)
-_SETTLE_EVERY_S = 0.1
 _AFTER_LEDGER_FAILURE_S = 1.0
 _IDLE_S = 3600.0
-_GATHER_S = 0.003
-"""Under load a worker that looks again at once finds one message and pays a commit for it."""
+_PATIENCE_S = 5.0
+_UNNOTED_MAX = 2_000
+"""Delivered and not yet noted: with more of them, a dying process would repeat too much."""
 
 
 class Kind(StrEnum):
@@ -149,10 +150,6 @@ class Lanes:
             future.add_done_callback(lambda _: self._expected.pop(place, None))
         return self._expected[place]
 
-    def is_awaited(self, destination: str) -> bool:
-        """Whether a sender waits for an outcome there."""
-        return any(to == destination for _, to in self._expected)
-
     def tell(self, delivery: Delivery, outcome: Outcome) -> None:
         """An outcome is durable: whoever waits for it, and lanes it opened, are told."""
         for parcel in outcome.parcels:
@@ -163,6 +160,12 @@ class Lanes:
 
 
 class _Worker:
+    """Delivers to one destination, and notes what ended in one commit for as many as there are.
+
+    Deliveries go on while a commit is under way: what is delivered but not yet noted is known by
+    its place (``_beyond``). Should the process die there it is delivered again, in order.
+    """
+
     def __init__(
         self,
         destination: Destination,
@@ -176,50 +179,48 @@ class _Worker:
         self._clock = clock
         self._lanes = lanes
         self._busy: set[str] = set()
+        """Keys that are being delivered to, or wait for their pause to be noted."""
+        self._beyond: dict[str, tuple[int, int]] = {}
+        """Up to where a key is delivered, while that is not noted yet."""
+        self._ended: list[tuple[Delivery, Outcome]] = []
         self._runs: set[asyncio.Task[None]] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._has_ended = asyncio.Event()
         self._is_stopping = False
-        self._ended_at = 0.0
 
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._work())
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._work()), loop.create_task(self._note())]
 
     async def stop(self) -> None:
         self._is_stopping = True
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        working, noting = self._tasks
+        await _cancelled(working)
         if self._runs:
-            await asyncio.wait(self._runs, timeout=5)
+            await asyncio.wait(self._runs, timeout=_PATIENCE_S)
         for run in self._runs:
             run.cancel()
+        self._has_ended.set()  # it notes what there is, and ends
+        await asyncio.wait({noting}, timeout=_PATIENCE_S)
+        await _cancelled(noting)
 
     async def _work(self) -> None:
         while True:
             self.look.clear()
-            await self._gather()
             free = self.destination.parallel - len(self._runs)
-            if free > 0:
-                for run in await self._runs_due(free):
+            if free > 0 and len(self._ended) < _UNNOTED_MAX:
+                for run in self._runs_due(free):
                     self._begin(run)
             await self._rest()
 
-    async def _gather(self) -> None:
-        """Right after a run, let a few messages come together, unless somebody waits for one."""
-        name = self.destination.name
-        is_busy = asyncio.get_running_loop().time() - self._ended_at < _GATHER_S
-        is_short = self._ledger.pending[name] < self.destination.per_lane
-        if is_busy and is_short and not self._lanes.is_awaited(name):
-            await asyncio.sleep(_GATHER_S)
-
-    async def _runs_due(self, free: int) -> list[list[Delivery]]:
+    def _runs_due(self, free: int) -> list[list[Delivery]]:
         there = self.destination
-        found = await self._ledger.heads(
+        found = self._ledger.heads(
             there.name,
             lanes=free * there.lanes_per_run,
             per_lane=there.per_lane,
-            busy=frozenset(self._busy),
+            busy=self._busy,
+            beyond=self._beyond,
         )
         by_key: dict[str, list[Delivery]] = {}
         for delivery in found:
@@ -230,18 +231,14 @@ class _Worker:
         return runs
 
     def _begin(self, run: list[Delivery]) -> None:
-        keys = {delivery.key for delivery in run}
-        self._busy |= keys
+        self._busy |= {delivery.key for delivery in run}
         task = asyncio.get_running_loop().create_task(self._run(run))
         self._runs.add(task)
+        task.add_done_callback(self._run_ended)
 
-        def ended(task: asyncio.Task[None]) -> None:
-            self._runs.discard(task)
-            self._busy -= keys
-            self._ended_at = asyncio.get_running_loop().time()
-            self.look.set()
-
-        task.add_done_callback(ended)
+    def _run_ended(self, task: asyncio.Task[None]) -> None:
+        self._runs.discard(task)
+        self.look.set()
 
     async def _rest(self) -> None:
         """Until something new waits, a run ends, or the next lane falls due."""
@@ -249,7 +246,7 @@ class _Worker:
             return
         due = None
         if len(self._runs) < self.destination.parallel:
-            due = await self._ledger.next_due(self.destination.name, frozenset(self._busy))
+            due = self._ledger.next_due(self.destination.name, self._busy | self._beyond.keys())
         if due is None:
             await self.look.wait()
             return
@@ -269,8 +266,6 @@ class _Worker:
     async def _run(self, run: Sequence[Delivery]) -> None:
         loop = asyncio.get_running_loop()
         held: set[str] = set()
-        settled: list[tuple[Delivery, Outcome]] = []
-        since = loop.time()
         for delivery in run:
             if delivery.key in held or self._is_stopping:
                 continue
@@ -279,22 +274,16 @@ class _Worker:
             self._lanes.watch(delivery, outcome, loop.time() - began)
             if outcome.state is State.PENDING:
                 held.add(delivery.key)
-            settled.append((delivery, outcome))
-            if loop.time() - since > _SETTLE_EVERY_S:
-                await self._settle(settled)
-                settled, since = [], loop.time()
-        await self._settle(settled)
+            else:
+                self._beyond[delivery.key] = (delivery.seq, delivery.part)
+            self._ended.append((delivery, outcome))
+            self._has_ended.set()
+        self._busy -= {delivery.key for delivery in run} - held
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
-        # A task of its own: whatever a connector raises is this delivery's end, not the worker's.
-        attempt = asyncio.ensure_future(self.destination.deliver(delivery))
-        try:
-            await asyncio.wait({attempt})
-        finally:
-            attempt.cancel()
-        failure = attempt.exception()
-        if failure is None:
-            return attempt.result()
+        with _Border() as border:
+            return await self.destination.deliver(delivery)
+        failure = border.failure
         if isinstance(failure, Failed):
             return self._again(delivery, failure)
         kind = type(failure).__name__
@@ -312,15 +301,59 @@ class _Worker:
         at: Instant = self._clock.now() + pause
         return Outcome(State.PENDING, str(failed), retry_at=at, fault=failed.kind)
 
-    async def _settle(self, settled: list[tuple[Delivery, Outcome]]) -> None:
-        if not settled:
-            return
+    async def _note(self) -> None:
+        """One commit after the other, each for all that ended meanwhile."""
+        while self._ended or not self._is_stopping:
+            await self._has_ended.wait()
+            self._has_ended.clear()
+            noted = self._ended
+            if not noted:
+                continue
+            self._ended = []
+            if not await self._settled(noted):
+                self._ended = noted + self._ended  # nothing is forgotten while the disk is full
+                self._has_ended.set()
+                continue
+            for delivery, outcome in noted:
+                if outcome.state is State.PENDING:
+                    self._busy.discard(delivery.key)
+                elif self._beyond.get(delivery.key) == (delivery.seq, delivery.part):
+                    del self._beyond[delivery.key]
+                self._lanes.tell(delivery, outcome)
+            self.look.set()
+
+    async def _settled(self, ended: list[tuple[Delivery, Outcome]]) -> bool:
         try:
-            await self._ledger.settle(settled)
+            await self._ledger.settle(ended)
         except LedgerFailed as failure:
-            # Delivered and not noted: it will be delivered again, which receivers expect.
-            _log.error("outcomes of %s were not kept: %s", self.destination.name, failure)
+            _log.error("outcomes of %s are not kept yet: %s", self.destination.name, failure)
             await asyncio.sleep(_AFTER_LEDGER_FAILURE_S)
-            return
-        for delivery, outcome in settled:
-            self._lanes.tell(delivery, outcome)
+            return False
+        return True
+
+
+class _Border:
+    """Whatever a connector raises is its delivery's end, not the worker's."""
+
+    failure: Exception | None = None
+
+    def __enter__(self) -> "_Border":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        at: TracebackType | None,
+    ) -> bool:
+        del kind, at
+        if not isinstance(failure, Exception):
+            return False
+        self.failure = failure
+        return True
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -10,7 +10,7 @@ import queue
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -37,6 +37,9 @@ WRITE_FAILURES = (sqlite3.Error, ValueError, OverflowError, AssertionError)
 REFUSED = ("AE", "AR")
 REFUSED_MAX = 10_000
 REFUSED_BYTES_MAX = 64 * 1024
+READ_BYTES_MAX = 8 * 1024 * 1024
+"""As much is read ahead for one look, and one message more."""
+NOWHERE: Mapping[str, tuple[int, int]] = {}
 """Bytes that are no message are kept for looking at, not for ever and not in any size."""
 
 
@@ -170,6 +173,7 @@ class LocalLedger:
         self._count = 0
         self._thread: threading.Thread | None = None
         self._reader: sqlite3.Connection | None = None
+        self._quick: sqlite3.Connection | None = None
         self._reading = ThreadPoolExecutor(1, "hub-ledger-read")
         self._moved: list[tuple[str, int]] = []
         self.pending: Counter[str] = Counter()
@@ -182,6 +186,7 @@ class LocalLedger:
         writer = sql.connect(self._path)
         sql.prepare(writer)
         self._reader = sql.connect(self._path)
+        self._quick = sql.connect(self._path)
         self.pending.update(dict(writer.execute(sql.BACKLOG, (State.PENDING,)).fetchall()))
         self._thread = threading.Thread(
             target=self._write_groups, args=(writer,), name="hub-ledger-write", daemon=True
@@ -194,8 +199,9 @@ class LocalLedger:
         if self._thread is not None:
             await self._loop.run_in_executor(None, self._thread.join)
         self._reading.shutdown()
-        if self._reader is not None:
-            self._reader.close()
+        for one in (self._reader, self._quick):
+            if one is not None:
+                one.close()
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────
     def append(
@@ -209,7 +215,8 @@ class LocalLedger:
         A repeat (same sender, control id and content) is not written again. A control id that is
         used again for other content is a clash, unless what it was used for had been refused.
         """
-        since = micros(arrival.at - DUPLICATE_WINDOW)
+        at = micros(arrival.at)
+        since = at - DUPLICATE_WINDOW // timedelta(microseconds=1)
         parcels = [one if isinstance(one, Parcel) else Parcel(one) for one in lanes]
         digest = arrival.digest
 
@@ -220,9 +227,10 @@ class LocalLedger:
             if before is not None and (before[2] == digest or before[4] not in REFUSED):
                 seq, message, known, first, said = before
                 return Kept(seq, UUID(bytes=message), False, known != digest, first, said)
-            seq = connection.execute(sql.ADD, (*_row(arrival, digest), *answered)).lastrowid
+            row = (*_row(arrival, digest, at), *answered)
+            seq = connection.execute(sql.ADD, row).lastrowid
             assert seq is not None
-            _enqueue(connection, parcels, seq, micros(arrival.at))
+            _enqueue(connection, parcels, seq, at)
             self._moved += [(one.lane.destination, 1) for one in parcels]
             return Kept(seq, arrival.id)
 
@@ -234,8 +242,8 @@ class LocalLedger:
         now = micros(self._now())
 
         def write(connection: sqlite3.Connection) -> None:
+            _settle(connection, settled, now)
             for delivery, outcome in settled:
-                _settle(connection, delivery, outcome, now)
                 if outcome.state is not State.PENDING:
                     self._moved.append((delivery.destination, -1))
                 self._moved += [(one.lane.destination, 1) for one in outcome.parcels]
@@ -274,43 +282,51 @@ class LocalLedger:
         return self._submit(write)
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────
-    async def heads(
+    def heads(
         self,
         destination: str,
         *,
         lanes: int,
         per_lane: int,
-        busy: frozenset[str] = frozenset(),
+        busy: Set[str] = frozenset(),
+        beyond: Mapping[str, tuple[int, int]] = NOWHERE,
     ) -> list[Delivery]:
-        """The next deliveries of the lanes that are due, in order, none of a busy key."""
+        """The next deliveries of the lanes that are due, in order, none of a busy key.
+
+        Of a key in ``beyond`` only what comes after that place. Read on the event loop's thread:
+        a thread that hands over costs more than these few rows.
+        """
+        assert self._quick is not None
+        found: list[Delivery] = []
+        size = taken = 0
+        limit = lanes + len(busy) + len(beyond)
         now = micros(self._now())
+        for key, attempts, fault in self._quick.execute(sql.DUE, (destination, now, limit)):
+            if key in busy:
+                continue
+            if taken == lanes or size > READ_BYTES_MAX:
+                break
+            lane = Lane(destination, key)
+            if key in beyond:
+                attempts, fault = 0, ""  # noqa: PLW2901 - they were another delivery's
+            place = beyond.get(key, (0, -1))
+            before = len(found)
+            for row in self._quick.execute(sql.PENDING, (*lane, *place, per_lane)):
+                found.append(_delivery(lane, attempts, fault, row))
+                attempts, fault = 0, ""  # noqa: PLW2901 - they are the first one's
+                size += len(found[-1].body)
+                if size > READ_BYTES_MAX:
+                    break
+            taken += len(found) > before
+        return found
 
-        def read(connection: sqlite3.Connection) -> list[Delivery]:
-            found: list[Delivery] = []
-            taken = 0
-            due = connection.execute(sql.DUE, (destination, now, lanes + len(busy)))
-            for key, attempts, fault in due:
-                if key in busy or taken == lanes:
-                    continue
-                taken += 1
-                lane = Lane(destination, key)
-                for row in connection.execute(sql.PENDING, (*lane, per_lane)):
-                    found.append(_delivery(lane, attempts, fault, row))
-                    attempts, fault = 0, ""  # noqa: PLW2901 - they are the first one's
-            return found
-
-        return await self._read(read)
-
-    async def next_due(self, destination: str, busy: frozenset[str]) -> Instant | None:
+    def next_due(self, destination: str, busy: Set[str]) -> Instant | None:
         """When the next lane that is not busy falls due."""
-
-        def read(connection: sqlite3.Connection) -> Instant | None:
-            for key, due in connection.execute(sql.COMING, (destination, len(busy) + 1)):
-                if key not in busy:
-                    return instant(due)
-            return None
-
-        return await self._read(read)
+        assert self._quick is not None
+        for key, due in self._quick.execute(sql.COMING, (destination, len(busy) + 1)):
+            if key not in busy:
+                return instant(due)
+        return None
 
     async def body(self, seq: int) -> bytes | None:
         """The bytes of a message, as they came."""
@@ -426,7 +442,7 @@ class LocalLedger:
                 done.set_result(result)
 
 
-def _row(arrival: Arrival, digest: bytes) -> tuple[Any, ...]:
+def _row(arrival: Arrival, digest: bytes, at: int) -> tuple[Any, ...]:
     return (
         arrival.id.bytes,
         arrival.sender,
@@ -434,35 +450,45 @@ def _row(arrival: Arrival, digest: bytes) -> tuple[Any, ...]:
         digest,
         arrival.kind,
         arrival.peer,
-        micros(arrival.at),
+        at,
         arrival.body,
     )
 
 
-def _enqueue(connection: sqlite3.Connection, parcels: Sequence[Parcel], seq: int, at: int) -> None:
-    (first,) = connection.execute(sql.PARTS, (seq,)).fetchone()
+def _enqueue(
+    connection: sqlite3.Connection, parcels: Sequence[Parcel], seq: int, at: int, first: int = 0
+) -> None:
     for part, parcel in enumerate(parcels, first):
         row = (*parcel.lane, seq, part, parcel.route, parcel.body)
         connection.execute(sql.ENQUEUE, row)
         connection.execute(sql.OPEN_LANE, (*parcel.lane, at))
 
 
-def _settle(connection: sqlite3.Connection, delivery: Delivery, outcome: Outcome, now: int) -> None:
-    lane = delivery.lane
-    if outcome.reply is not None:
-        connection.execute(sql.ANSWER, (outcome.reply, outcome.code, delivery.seq))
-    if outcome.state is State.PENDING:
-        assert outcome.retry_at is not None
-        fault = outcome.fault
-        due = micros(outcome.retry_at)
-        connection.execute(sql.POSTPONE, (due, outcome.reason, fault, fault, *lane))
-        return
-    ended = (outcome.state, delivery.attempts + 1, outcome.reason, now, outcome.answer)
-    connection.execute(sql.FINISH, (*ended, *lane, delivery.seq, delivery.part))
-    if outcome.parcels:
-        _enqueue(connection, outcome.parcels, delivery.seq, now)
-    connection.execute(sql.CLOSE_LANE, (*lane, *lane))
-    connection.execute(sql.MOVE_ON, (now, *lane))
+def _settle(
+    connection: sqlite3.Connection, settled: Sequence[tuple[Delivery, Outcome]], now: int
+) -> None:
+    """What ended, row by row; then each lane once: on, away when it is empty, or put off."""
+    moved: set[Lane] = set()
+    for delivery, outcome in settled:
+        lane = delivery.lane
+        if outcome.reply is not None:
+            connection.execute(sql.ANSWER, (outcome.reply, outcome.code, delivery.seq))
+        if outcome.state is State.PENDING:
+            continue
+        ended = (outcome.state, delivery.attempts + 1, outcome.reason, now, outcome.answer)
+        connection.execute(sql.FINISH, (*ended, *lane, delivery.seq, delivery.part))
+        if outcome.parcels:
+            (first,) = connection.execute(sql.PARTS, (delivery.seq,)).fetchone()
+            _enqueue(connection, outcome.parcels, delivery.seq, now, first)
+        moved.add(lane)
+    for lane in moved:
+        connection.execute(sql.MOVE_ON, (now, *lane))
+        connection.execute(sql.CLOSE_LANE, (*lane, *lane))
+    for delivery, outcome in settled:
+        if outcome.state is State.PENDING:
+            assert outcome.retry_at is not None
+            due, fault = micros(outcome.retry_at), outcome.fault
+            connection.execute(sql.POSTPONE, (due, outcome.reason, fault, fault, *delivery.lane))
 
 
 def _delivery(lane: Lane, attempts: int, fault: str, row: Sequence[Any]) -> Delivery:

@@ -119,7 +119,8 @@ PENDING = """
 SELECT m.seq, d.part, m.id, m.kind, m.control_id, m.sender, coalesce(d.body, m.body),
        m.received_at, d.route
 FROM delivery d JOIN message m ON m.seq = d.seq
-WHERE d.destination = ? AND d.key = ? AND d.state = 'pending' ORDER BY d.seq, d.part LIMIT ?
+WHERE d.destination = ? AND d.key = ? AND d.state = 'pending' AND (d.seq, d.part) > (?, ?)
+ORDER BY d.seq, d.part LIMIT ?
 """
 # Failures of another kind are counted anew: an outage does not use up the patience for refusals.
 POSTPONE = """
@@ -206,7 +207,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def micros(at: Instant) -> int:
     """An instant as the tables keep it."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
+    since = at - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def instant(value: int) -> Instant:

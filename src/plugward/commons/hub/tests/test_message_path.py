@@ -490,7 +490,7 @@ async def test_a_ledger_of_the_first_shape_is_carried_over_with_what_waits(tmp_p
     before.close()
     async with running(tmp_path) as node:
         assert node.ledger.pending == {"LIS": 2}
-        heads = await node.ledger.heads("LIS", lanes=8, per_lane=8)
+        heads = node.ledger.heads("LIS", lanes=8, per_lane=8)
         assert [(one.seq, one.control_id, one.part) for one in heads] == [(1, "1", 0), (2, "2", 0)]
 
 
