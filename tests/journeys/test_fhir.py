@@ -634,6 +634,16 @@ WRONG: list[tuple[str, str, Any, dict[str, str], int, str]] = [
     ("GET", "/Patient?name=某某&_count=many", None, {}, 400, "invalid"),
     ("GET", "/Patient?name=某某&_sort=shoe", None, {}, 400, "not-supported"),
     ("GET", "/Patient?name=某某&_include=Patient:shoe", None, {}, 400, "not-supported"),
+    ("GET", "/Patient?name:contains=某某", None, {}, 400, "not-supported"),
+    ("GET", "/Patient?name=某某&_count=1000000", None, {}, 400, "invalid"),
+    ("GET", "/Encounter?subject.general-practitioner.name=x", None, {}, 400, "not-supported"),
+    ("GET", "/Encounter?patient=1&_include:iterate=Encounter:subject", None, {}, 400,
+     "not-supported"),
+    ("GET", "/Encounter?patient=1&_revinclude=Observation:encounter", None, {}, 400,
+     "not-supported"),
+    ("GET", "/Encounter?_has:Observation:encounter:code=x", None, {}, 400, "not-supported"),
+    ("GET", "/Patient/x/$everything", None, {}, 405, "not-supported"),
+    ("GET", "/Patient/x/_history", None, {}, 405, "not-supported"),
     ("GET", "/Patient?name=某某&_format=xml", None, {}, 406, "not-supported"),
     ("GET", "/Patient/x", None, {"accept": "application/fhir+xml"}, 406, "not-supported"),
     ("DELETE", "/Patient/x", None, {}, 405, "not-supported"),
@@ -662,7 +672,7 @@ WRONG: list[tuple[str, str, Any, dict[str, str], int, str]] = [
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda case: f"{case[0]}{case[1]}-{case[5]}")
-def test_whatever_is_wrong_is_said_in_an_operation_outcome(
+def test_sec_hub_11_whatever_is_wrong_is_said_in_an_operation_outcome(
     clinic: Clinic, wrong: tuple[str, str, Any, dict[str, str], int, str]
 ) -> None:
     method, path, body, headers, status, code = wrong
@@ -685,7 +695,7 @@ def test_without_a_session_nothing_is_said_but_that(clinic: Clinic) -> None:
     assert forged.status == 401
 
 
-def test_the_boards_check_who_may_what(clinic: Clinic) -> None:
+def test_sec_hub_12_the_boards_check_who_may_what(clinic: Clinic) -> None:
     """收费员无权读检验报告，也无权开单。"""
     asked = clinic.ask("GET", f"/DiagnosticReport/{clinic.report.id}", who=CASHIER)
     ordered = clinic.ask("POST", "/ServiceRequest", order(clinic), who=CASHIER)
@@ -693,7 +703,7 @@ def test_the_boards_check_who_may_what(clinic: Clinic) -> None:
         assert (reply.status, reply.json()["issue"][0]["code"]) == (403, "forbidden")
 
 
-def test_another_campus_sees_nothing_of_the_visit(clinic: Clinic) -> None:
+def test_sec_hub_12_another_campus_sees_nothing_of_the_visit(clinic: Clinic) -> None:
     for path in (
         f"/Encounter/{clinic.visit.encounter}",
         f"/ServiceRequest/{clinic.group.lines[1].id}",
@@ -704,6 +714,22 @@ def test_another_campus_sees_nothing_of_the_visit(clinic: Clinic) -> None:
         assert clinic.ask("GET", path, who=ELSEWHERE).status == 404, path
     for kind in ("Encounter", "ServiceRequest", "DiagnosticReport", "Condition", "Appointment"):
         assert clinic.found(f"/{kind}?patient={clinic.patient.id}", who=ELSEWHERE) == []
+
+
+def test_sec_hub_12_a_bundle_shows_no_more_than_its_entries_would(clinic: Clinic) -> None:
+    """成批读取、随附引用的资源，逐个核对院区与权限。"""
+    visit, report = clinic.visit.encounter, clinic.report.id
+    wanted = (f"Encounter/{visit}", f"DiagnosticReport/{report}")
+    batch = bundle_of("batch", *(("GET", path, None) for path in wanted))
+    for who, status in ((ELSEWHERE, "404"), (CASHIER, "403")):
+        entries = clinic.ask("POST", "", batch, who=who).json()["entry"]
+        assert entries[1]["response"]["status"] == status
+        assert "resource" not in entries[1]
+    bundle = clinic.get(
+        f"/DiagnosticReport?patient={clinic.patient.id}&_include=DiagnosticReport:encounter",
+        who=ELSEWHERE,
+    )
+    assert bundle.get("entry", []) == []
 
 
 def test_a_list_is_one_entry_in_the_audit_log_with_its_ids(clinic: Clinic) -> None:

@@ -312,7 +312,9 @@ async def test_a_board_that_is_not_plugged_in_is_an_ordinary_answer(transport: T
             assert await runtime.client(Labels).count() >= 0  # the others go on
 
 
-async def test_more_calls_than_a_board_can_bear_are_turned_away(transport: Transport) -> None:
+async def test_sec_board_10_more_calls_than_a_board_can_bear_are_turned_away(
+    transport: Transport,
+) -> None:
     async with hospital(transport=transport) as runtime:
         with acting_as(a_tester()):
             client = runtime.client(Parcels)

@@ -160,7 +160,9 @@ async def test_replicas_share_the_calls_and_one_may_leave(rack: Rack, tmp_path: 
 
 
 # ── who calls ───────────────────────────────────────────────────────────────────────────────
-async def test_a_person_may_not_do_through_a_board_what_it_does_not_need(rack: Rack) -> None:
+async def test_sec_authz_14_a_person_may_not_do_through_a_board_what_it_does_not_need(
+    rack: Rack,
+) -> None:
     """插板拿着管理员的身份，也只能做自己清单里需要的事。"""
     await rack.node(board)
     door = await rack.node(edge=True)
@@ -222,7 +224,9 @@ def test_a_board_cannot_invent_a_person_nor_another_board(tmp_path: Path) -> Non
         callee.admit(passed, caller="meals", audience="specimen")
 
 
-async def test_the_broker_holds_a_process_to_its_manifests(rack: Rack, tmp_path: Path) -> None:
+async def test_sec_board_04_the_broker_holds_a_process_to_its_manifests(
+    rack: Rack, tmp_path: Path
+) -> None:
     """越权的主题立即得到“无权”，而不是等到超时。"""
     meals = manifest("meals", "orders")
     specimen = user_of("specimen", [board.manifest], site=rack.site, hears=())
@@ -267,7 +271,7 @@ async def test_the_broker_holds_a_process_to_its_manifests(rack: Rack, tmp_path:
         await broker.stop()
 
 
-async def test_an_answer_goes_only_to_whoever_asked(pair: Pair, rack: Rack) -> None:
+async def test_sec_board_05_an_answer_goes_only_to_whoever_asked(pair: Pair, rack: Rack) -> None:
     """答复主题若指向别人，一律不答：否则我们就成了攻击别人的工具。"""
     wire = pair.wire
     target = f"pw.{rack.site}.call.billing.v1.refund.specimen"

@@ -385,7 +385,7 @@ def test_a_name_on_the_screen_finds_nobody(name: str, shown: str) -> None:
     assert masked(name) == shown
 
 
-async def test_the_hall_sees_numbers_and_masked_names(bench: Bench) -> None:
+async def test_sec_data_10_the_hall_sees_numbers_and_masked_names(bench: Bench) -> None:
     """大屏：号码必有，姓名打码；两个诊室共用队列；显示数据时间。"""
     await bench.receive(SessionPublished(session=clinic(DR_LIN, "6")))
     await bench.receive(SessionPublished(session=clinic(DR_HE, "7")))

@@ -198,7 +198,7 @@ OUTSIDE = (
     ],
     ids=lambda content: f"{content[:24]!r}",
 )  # fmt: skip
-def test_hostile_content_is_refused_with_a_place(content: bytes) -> None:
+def test_sec_hub_09_hostile_content_is_refused_with_a_place(content: bytes) -> None:
     with pytest.raises(Unreadable):
         read(content)
     assert [f.severity for f in check(content)] == [Severity.ERROR]

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import ipaddress
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,11 +13,12 @@ import aiohttp
 import pytest
 
 from plugward.commons.hub.alone import Doors, Options, listening
-from plugward.commons.hub.endpoints import judged
 from plugward.commons.hub.lanes import Failed, Kind
 from plugward.commons.hub.ledger_tables import State
 from plugward.commons.hub.routing.book import RouteBook
 from plugward.commons.hub.web.addresses import AddressRefused, check_address, checked_url
+from plugward.commons.hub.web.outcome import judged
+from plugward.commons.hub.web.client import WebClient
 from plugward.kit.time import hospital_time
 
 AT = hospital_time("2026-03-02 08:00")
@@ -74,7 +75,7 @@ async def test_hl7_by_http_is_answered_with_an_acknowledgement(tmp_path: Path) -
         assert b"MSA|AA|7" in await answer.read()
 
 
-async def test_only_known_callers_from_their_networks_call_what_they_were_granted(
+async def test_sec_identity_21_only_known_callers_call_only_what_they_were_granted(
     tmp_path: Path,
 ) -> None:
     systems(tmp_path, may_call='["POST /orders"]', networks='["127.0.0.0/8"]')
@@ -188,6 +189,33 @@ async def test_an_order_goes_on_by_http_and_is_tried_again_until_it_is_taken(
     assert [body for _, body in kind.received] == [b'{"order":7}']
 
 
+async def test_sec_hub_10_a_redirect_is_not_followed(tmp_path: Path) -> None:
+    """A receiver that sends us on, to our own inside, gets nothing sent there."""
+    kind, server = shop(tmp_path, [])
+    elsewhere = type("Elsewhere", (kind,), {"statuses": [302] * 9, "received": []})
+    inner = f"http://127.0.0.1:{server.server_port}/orders"
+    elsewhere.end_headers = _sending_on(inner)  # type: ignore[attr-defined]  # made here
+    outer = ThreadingHTTPServer(("127.0.0.1", 0), elsewhere)
+    threading.Thread(target=outer.serve_forever, args=(0.02,), daemon=True).start()
+    client = WebClient()
+    url = f"http://127.0.0.1:{outer.server_port}/orders"
+    answer = await client.request("POST", url, headers={}, body=b"{}")
+    await client.close()
+    for one in (server, outer):
+        one.shutdown()
+        one.server_close()
+    assert (answer.status, answer.headers["location"]) == (302, inner)
+    assert kind.received == []
+
+
+def _sending_on(place: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    def end(self: BaseHTTPRequestHandler) -> None:
+        self.send_header("Location", place)
+        BaseHTTPRequestHandler.end_headers(self)
+
+    return end
+
+
 @pytest.mark.parametrize(
     ("status", "kind"), [(500, Kind.ERROR), (503, Kind.BUSY), (429, Kind.BUSY)]
 )
@@ -215,7 +243,9 @@ def test_what_is_final_is_not_tried_again(status: int, state: State) -> None:
         ("224.0.0.1", True),
     ],
 )
-def test_addresses_that_were_not_meant_are_not_connected_to(address: str, is_literal: bool) -> None:
+def test_sec_hub_10_addresses_that_were_not_meant_are_not_connected_to(
+    address: str, is_literal: bool
+) -> None:
     with pytest.raises(AddressRefused):
         check_address(ipaddress.ip_address(address), (), is_literal=is_literal)
     listed = [ipaddress.ip_network("10.0.0.0/8")]
