@@ -6,6 +6,7 @@ the same ``Idempotency-Key`` gets the same answer; the same key with other conte
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from plugward.kit.ids import new_id
 
@@ -79,7 +80,6 @@ class Door:
 
     # ── a message ───────────────────────────────────────────────────────────────────────────
     async def _take(self, request: Request, caller: str, send: Send) -> None:
-        began = time.perf_counter()
         if request.tunnel is not None:
             raise Refusal(400, "there is no WebSocket here")
         if request.method not in ("POST", "PUT"):
@@ -90,29 +90,39 @@ class Door:
             acknowledged = await self._node.intake.handle(body, peer)
             await answer(send, 200, acknowledged, HL7_KINDS[0])
             return
-        service = f"{request.method} {request.path}"
-        incoming = Incoming(body, kind=service, sender=caller, headers=request.headers)
-        status, told, headers = await self.keep(incoming, request)
-        error = "" if status == ACCEPTED else f"{status} {told.get('error', '')}"
-        self._count(caller, service, began, len(body), error)
+        kind = f"{request.method} {request.path}"
+        incoming = Incoming(body, kind=kind, sender=caller, headers=request.headers)
+        status, told = await self.taken(incoming, request)
+        headers = {"retry-after": "5"} if status == AWAY else {}
         await answer_json(send, status, told, headers)
 
-    async def keep(
-        self, incoming: Incoming, request: Request
-    ) -> tuple[int, dict[str, str], dict[str, str]]:
-        """Make it durable, with what the routes make of it."""
-        key = request.headers.get("idempotency-key", "")
+    async def taken(self, incoming: Incoming, request: Request) -> tuple[int, dict[str, str]]:
+        """Make it durable, with what the routes make of it, and count it."""
+        began = time.perf_counter()
+        status, told = await self._keep(incoming, request)
+        error = "" if status == ACCEPTED else f"{status} {told.get('error', '')}"
+        self._count(incoming.sender, incoming.kind, began, len(incoming.body), error)
+        return status, told
+
+    async def not_taken(self, body: bytes, caller: str, request: Request, reason: str) -> None:
+        """Count what is no message, and keep it for whoever has to find out why."""
+        kind = f"{request.method} {request.path}"
+        self._count(caller, kind, time.perf_counter(), len(body), reason)
+        with suppress(LedgerFailed):  # it was not accepted, so nothing is lost
+            await self._node.ledger.refused(body, peer=f"http {request.address}", reason=reason)
+
+    async def _keep(self, incoming: Incoming, request: Request) -> tuple[int, dict[str, str]]:
+        key = incoming.headers.get("idempotency-key", "")
         if len(key) > KEY_LENGTH_MAX:
             raise Refusal(400, f"the key is longer than {KEY_LENGTH_MAX} characters")
         try:
             plan = self._node.plan(incoming)
         except NotNow as error:
-            return AWAY, {"error": error.shown}, {"retry-after": "5"}
+            return AWAY, {"error": error.shown}
         except Hl7Error as error:
             cause = error.__cause__
             at = cause.at if isinstance(cause, Routed) else str(error.at or "")
-            told = {"error": error.shown, "at": at}
-            return UNPROCESSABLE, told, {}
+            return UNPROCESSABLE, {"error": error.shown, "at": at}
         id_ = new_id()
         arrival = Arrival(
             id=id_,
@@ -126,12 +136,12 @@ class Door:
         try:
             kept = await self._node.ledger.append(arrival, plan.lanes, Answered(b"", "202"))
         except LedgerFailed:
-            return AWAY, {"error": "平台暂时无法存储，请重发"}, {"retry-after": "5"}
+            return AWAY, {"error": "平台暂时无法存储，请重发"}
         if kept.is_clash:
-            return CLASH, {"error": "this key was used for another content"}, {}
+            return CLASH, {"error": "this key was used for another content"}
         for destination in plan.destinations:
             self._node.lanes.nudge(destination)
-        return ACCEPTED, {"id": str(kept.id), "status": "accepted"}, {}
+        return ACCEPTED, {"id": str(kept.id), "status": "accepted"}
 
     def _count(self, caller: str, service: str, began: float, size: int, error: str) -> None:
         self._node.measures.count(

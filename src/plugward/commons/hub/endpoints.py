@@ -14,7 +14,6 @@ import tomllib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +25,12 @@ from .ledger import Delivery, Outcome
 from .ledger_tables import State
 from .mllp import MllpClient
 from .web.addresses import AddressRefused, checked_url, networks_of
+from .web.outcome import judged
 
 if TYPE_CHECKING:
     from .web.client import WebClient
 
 BACKLOG_MAX = 200_000
-_BUSY = (408, 425, 429, 503)
 
 
 class EndpointInvalid(ValueError):
@@ -96,6 +95,26 @@ class Http(Endpoint, frozen=True, tag="http"):
     tls: Tls | None = None
 
 
+class Soap(Endpoint, frozen=True, tag="soap"):
+    """An operation of a SOAP service; the message is a JSON object of its parameters."""
+
+    wsdl: str
+    """A file of the data folder; what it imports lies beside it."""
+    operation: str
+    wsdl_sha256: str = ""
+    port: str = ""
+    """Of the WSDL; empty: the first."""
+    url: str = ""
+    """Empty: the address that the WSDL says."""
+    headers: dict[str, str] = {}
+    bearer_file: str = ""
+    accepted_has: str = ""
+    """What the answer's text has to hold; without it, it counts as an error (AE)."""
+    networks: tuple[str, ...] = ()
+    answer_s: float = 30.0
+    tls: Tls | None = None
+
+
 class Files(Endpoint, frozen=True, tag="files"):
     """A file for each message, complete when its name appears."""
 
@@ -103,7 +122,7 @@ class Files(Endpoint, frozen=True, tag="files"):
     suffix: str = ".hl7"
 
 
-AnyEndpoint = Mllp | Http | Files
+AnyEndpoint = Mllp | Http | Soap | Files
 
 
 @dataclass(frozen=True)
@@ -137,6 +156,8 @@ def ready(name: str, endpoint: AnyEndpoint, *, base: Path) -> Ready:
             return _mllp(name, endpoint, base)
         if isinstance(endpoint, Http):
             return _http(name, endpoint, base)
+        if isinstance(endpoint, Soap):
+            return _soap(name, endpoint, base)
         return _files(name, endpoint, base)
     except (ValueError, OSError) as error:
         raise EndpointInvalid(f"{name}: {error}") from None
@@ -183,20 +204,48 @@ def _mllp(name: str, told: Mllp, base: Path) -> Ready:
 
 
 def _http(name: str, told: Http, base: Path) -> Ready:
+    checked_url(told.url)
+    client = _web_client(told, base)
+    headers = {"Content-Type": told.content_type, **_headers(told, base)}
+    there = _HttpDestination(client, told, headers)
+    return Ready(told, _destination(name, told, there.deliver), lambda: there.answers, client.close)
+
+
+def _soap(name: str, told: Soap, base: Path) -> Ready:
+    try:
+        from .soap.caller import SoapCaller  # noqa: PLC0415 - half a second, only where it is used
+    except ImportError:
+        raise ValueError("SOAP destinations need zeep: install plugward[soap]") from None
+    client = _web_client(told, base)
+    there = SoapCaller(
+        base / told.wsdl,
+        told.operation,
+        client=client,
+        url=told.url,
+        port=told.port,
+        sha256=told.wsdl_sha256,
+        headers=_headers(told, base),
+        accepted_has=told.accepted_has,
+    )
+    return Ready(told, _destination(name, told, there.deliver), lambda: there.answers, client.close)
+
+
+def _web_client(told: Http | Soap, base: Path) -> "WebClient":
     from .web.client import WebClient  # noqa: PLC0415 - a third of a second, only where it is used
 
-    checked_url(told.url)
-    client = WebClient(
+    return WebClient(
         networks=networks_of(told.networks),
         connections=told.connections,
         answer_s=told.answer_s,
         tls=client_tls(told.tls, base) if told.tls else None,
     )
-    headers = {"Content-Type": told.content_type, **told.headers}
-    if told.bearer_file:
-        headers["Authorization"] = "Bearer " + (base / told.bearer_file).read_text().strip()
-    there = _HttpDestination(client, told, headers)
-    return Ready(told, _destination(name, told, there.deliver), lambda: there.answers, client.close)
+
+
+def _headers(told: Http | Soap, base: Path) -> dict[str, str]:
+    if not told.bearer_file:
+        return told.headers
+    token = (base / told.bearer_file).read_text("utf-8").strip()
+    return {**told.headers, "Authorization": f"Bearer {token}"}
 
 
 def _files(name: str, told: Files, base: Path) -> Ready:
@@ -276,25 +325,3 @@ class _HttpDestination:
             raise
         self.answers = True
         return judged(answer.status, answer.headers, answer.body)
-
-
-def judged(status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
-    """What an HTTP answer means for a delivery."""
-    if 200 <= status < 300:  # noqa: PLR2004 - success
-        return Outcome(State.DONE, answer=body[:4096])
-    reason = f"HTTP {status}"
-    if status in _BUSY:
-        raise Failed(reason, Kind.BUSY, _after_s(headers.get("Retry-After", "")))
-    if 400 <= status < 500:  # noqa: PLR2004 - the request will never do
-        return Outcome(State.DEAD, reason, answer=body[:4096])
-    raise Failed(reason, Kind.ERROR)
-
-
-def _after_s(text: str) -> float:
-    """``Retry-After`` in seconds; a date is read as a minute, for its clock is not ours."""
-    if text.isdigit():
-        return min(float(text), 3600.0)
-    with suppress(ValueError, TypeError):
-        parsedate_to_datetime(text)
-        return 60.0
-    return 0.0

@@ -7,6 +7,7 @@ url = "http://10.3.0.9:8080/api"
 callers = ["his"]
 """
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ..endpoints import Tls
 from .breaker import Patience
 
 FILE = "services.toml"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -61,7 +63,17 @@ class Forward(Offer, frozen=True, tag="forward"):
     breaker: Patience = Patience()
 
 
-AnyOffer = Forward
+class Soap(Offer, frozen=True, tag="soap"):
+    """Operations that become messages ``SOAP /path Operation``, for routes to take."""
+
+    namespace: str
+    operations: dict[str, tuple[str, ...]]
+    """Each operation's parameters; all of them are texts."""
+    address: str = ""
+    """What the WSDL says; empty: where it was asked for."""
+
+
+AnyOffer = Forward | Soap
 
 
 def read_offers(path: Path) -> dict[str, AnyOffer]:
@@ -80,4 +92,17 @@ def read_offers(path: Path) -> dict[str, AnyOffer]:
         if place in taken:
             raise OfferInvalid(f"{path.name}: {name} and {taken[place]} have the same path")
         taken[place] = name
+        if isinstance(offer, Soap):
+            _check_names(f"{path.name}: {name}", offer)
     return told
+
+
+def _check_names(where: str, offer: Soap) -> None:
+    for operation, parameters in offer.operations.items():
+        for word in (operation, *parameters):
+            if not _NAME.fullmatch(word):
+                raise OfferInvalid(f"{where}: {word!r} is no name for XML")
+        if len(set(parameters)) != len(parameters):
+            raise OfferInvalid(f"{where}: {operation} has a parameter twice")
+    if not offer.operations or not offer.namespace.strip():
+        raise OfferInvalid(f"{where}: a service has a namespace and operations")

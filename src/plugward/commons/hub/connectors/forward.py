@@ -114,6 +114,7 @@ class Forwarding:
         seq = 0
         try:
             seq = await self.write_down(request, caller)
+            call.check()
             self.admit(request, caller)
             if request.tunnel is not None:
                 await call.tunnel(request.tunnel, target)
@@ -236,9 +237,6 @@ class Forwarding:
         self, target: str, headers: "CIMultiDict[str]", key: bytes
     ) -> tuple[Tunnel, bytes]:
         """The other side as a WebSocket; ``Refusal`` when it is none."""
-        if not self.told.websocket:
-            self._breaker.untold()
-            raise Refusal(403, "WebSockets are not passed through here")
         path = target[len(self._base) :]
         told = [("Host", self.parts.netloc), *headers.items()]
         try:
@@ -302,7 +300,9 @@ class _Passed:
         self._request = request
         self._caller = caller
         self._send = send
+        self._length = request.headers.get("content-length")
         self._body: _Body | None = None
+        self._key = b""
         self.status = 0
         self.bytes_out = 0
         self.error = ""
@@ -325,7 +325,8 @@ class _Passed:
     async def pass_on(self, target: str) -> None:
         """There and back."""
         headers = self._service.headers_for(self._request, self._caller)
-        self._body = self._body_of(headers)
+        if self._body is not None and self._length is not None:
+            headers["Content-Length"] = self._length
         answer = await self._service.ask(self._request, target, headers, self._body)
         is_whole = False
         try:
@@ -339,10 +340,9 @@ class _Passed:
 
     async def tunnel(self, near: Tunnel, target: str) -> None:
         """There and back as a WebSocket, until one side ends it."""
-        key = key_of(self._request)
         service = self._service
         headers = service.headers_for(self._request, self._caller)
-        far, answer = await service.ask_for_tunnel(target, headers, key)
+        far, answer = await service.ask_for_tunnel(target, headers, self._key)
         self.status = 101
         near.writer.write(answer)
         try:
@@ -351,15 +351,22 @@ class _Passed:
             far.writer.close()
             self.bytes_out = self._moved.to_caller
 
-    def _body_of(self, headers: "CIMultiDict[str]") -> _Body | None:
+    def check(self) -> None:
+        """Refuse what is wrong with the request itself, before the other side is thought of."""
+        if self._request.tunnel is not None:
+            if not self._service.told.websocket:
+                raise Refusal(403, "WebSockets are not passed through here")
+            self._key = key_of(self._request)
+            return
+        self._body = self._body_of(self._length)
+
+    def _body_of(self, length: str | None) -> _Body | None:
         limit = self._service.told.body_bytes_max
-        length = self._request.headers.get("content-length")
         if length is not None:
             if not length.isdigit() or int(length) > limit:
                 raise Refusal(413, f"the body is longer than {limit} bytes")
             if int(length) == 0 and self._request.method in ("GET", "HEAD"):
                 return None
-            headers["Content-Length"] = length
         elif "transfer-encoding" not in self._request.headers:
             return None
         return _Body(self._request, limit)

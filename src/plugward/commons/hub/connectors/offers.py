@@ -8,7 +8,8 @@ from ..door import Door, Handler
 from ..node import Node
 from . import callbook
 from .callbook import CallBook
-from .declared import FILE, AnyOffer, OfferInvalid, read_offers
+from .declared import FILE, AnyOffer, OfferInvalid, Soap, read_offers
+from .soap_door import SoapService
 
 _log = logging.getLogger("plugward.hub.offers")
 
@@ -81,6 +82,8 @@ class Offers:
             _log.info("%s is offered at %s", name, offer.path)
 
     def _standing(self, name: str, offer: AnyOffer) -> Standing:
+        if isinstance(offer, Soap):
+            return SoapService(name, offer, self._door)
         from .forward import Forwarding  # noqa: PLC0415 - a third of a second, only where it is used
 
         try:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from plugward.commons.hub.hl7 import Message, parse
+from plugward.commons.hub.soap.envelope import Called, Fault, read
 
 Body = Message | bytes | str | Mapping[str, Any]
 
@@ -47,7 +48,7 @@ class Incoming:
     ) -> None:
         self.body = body
         self.kind = kind
-        """``ADT^A28`` of HL7 v2; ``POST /orders`` of HTTP; ``SOAP action`` of SOAP."""
+        """``ADT^A28``; ``POST /orders``; ``SOAP /soap/orders PlaceOrder``."""
         self.sender = sender
         self.headers = dict(headers or {})
         if message is not None:
@@ -65,6 +66,14 @@ class Incoming:
             return msgspec.json.decode(self.body)
         except msgspec.DecodeError:
             raise Refuse("body", "不是有效的 JSON") from None
+
+    @cached_property
+    def soap(self) -> Called:
+        """The operation that was called, and its parameters; refused when it is none."""
+        try:
+            return read(self.body, self.headers.get("content-type", ""))
+        except Fault as failure:
+            raise Refuse("body", str(failure)) from None
 
     @cached_property
     def text(self) -> str:

@@ -17,8 +17,8 @@ from plugward.commons.hub.lanes import Failed, Kind
 from plugward.commons.hub.ledger_tables import State
 from plugward.commons.hub.routing.book import RouteBook
 from plugward.commons.hub.web.addresses import AddressRefused, check_address, checked_url
-from plugward.commons.hub.web.outcome import judged
 from plugward.commons.hub.web.client import WebClient
+from plugward.commons.hub.web.outcome import judged
 from plugward.kit.time import hospital_time
 
 AT = hospital_time("2026-03-02 08:00")
