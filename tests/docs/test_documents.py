@@ -93,3 +93,22 @@ def test_the_glossary_names_words_that_exist() -> None:
     words = [row.split("|")[1].strip() for row in ours.splitlines() if row.startswith("| ")][1:]
     assert words
     assert [word for word in words if not re.search(rf"\b{word}\b", code)] == []
+
+
+TEST = re.compile(r"`((?:src|tests)/[\w/]+\.py)::(\w+)`")
+
+
+def test_every_test_that_a_document_names_is_there() -> None:
+    named = {
+        (path, test)
+        for document in DOCUMENTS
+        for path, test in TEST.findall(document.read_text("utf-8"))
+    }
+    missing = [
+        f"{path}::{test}"
+        for path, test in sorted(named)
+        if not (ROOT / path).exists()
+        or not re.search(rf"^(async )?def {test}\(", (ROOT / path).read_text("utf-8"), re.M)
+    ]
+    assert len(named) > 30
+    assert missing == []

@@ -198,7 +198,7 @@ class All(frozenset[str]):
 
 @pytest.fixture(scope="package")
 def hospital(tmp_path_factory: pytest.TempPathFactory, made_once: MadeOnce) -> Iterator[Hospital]:
-    lived = made_once("day", _live_a_day)
+    lived = made_once("day", live_a_day)
     folder = tmp_path_factory.mktemp("hospital") / "boards"
     shutil.copytree(lived, folder)
     hospital = Hospital(folder)
@@ -207,7 +207,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory, made_once: MadeOnce) -> I
     hospital.close()
 
 
-def _live_a_day(folder: Path) -> None:
+def live_a_day(folder: Path) -> None:
     hospital = Hospital(folder, DAY)
     hospital.run(hospital.open())
     hospital.run(hospital.live_a_day())
