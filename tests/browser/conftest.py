@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, StorageState, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from plugward.kernel.board import load_board
 from tests.browser.harness import AXE, FLAGS, Hospital, Watched, chromium_path, new_tab
@@ -17,7 +17,7 @@ def _benches_are_closed() -> None:
     is driven the thread's loop is the browser's own."""
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     path = chromium_path()
     if path is None:
@@ -30,7 +30,16 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(autouse=True)
+def _tabs_are_closed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A tab left open would go on listening to its hospital beside the tests that follow."""
+    browser = request.getfixturevalue("chromium") if "chromium" in request.fixturenames else None
+    yield
+    for context in browser.contexts if browser else ():
+        context.close()
+
+
+@pytest.fixture(scope="session")
 def platform() -> Iterator[Hospital]:
     """Identity, the portal and a small board: what the portal's own pages need."""
     boards = (
@@ -44,14 +53,8 @@ def platform() -> Iterator[Hospital]:
     hospital.close()
 
 
-@pytest.fixture(scope="package")
-def profiles() -> dict[str, StorageState]:
-    """The cookies of whoever has signed in already: signing in is tested once, not forty times."""
-    return {}
-
-
 @pytest.fixture
-def tab(chromium: Browser, platform: Hospital, profiles: dict[str, StorageState]) -> Iterator[Open]:
+def tab(chromium: Browser, platform: Hospital) -> Iterator[Open]:
     """Open tabs of the platform. ``own_session`` for tests that end or lock it."""
     opened: list[Watched] = []
 
@@ -62,16 +65,9 @@ def tab(chromium: Browser, platform: Hospital, profiles: dict[str, StorageState]
         size: tuple[int, int] = (1440, 900),
         own_session: bool = False,
     ) -> Watched:
-        known = None if own_session else profiles.get(staff_no)
-        watched = new_tab(chromium, platform.url, size=size, profile=known)
+        watched = new_tab(chromium, platform.url, size=size)
         opened.append(watched)
-        if known is not None:
-            watched.goto(to)
-        elif staff_no:
-            watched.sign_in(staff_no, to)
-            if not own_session:
-                profiles[staff_no] = watched.context.storage_state()
-        return watched
+        return watched.sign_in(staff_no, to, own_session=own_session) if staff_no else watched
 
     yield open_tab
     for watched in opened:

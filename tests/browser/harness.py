@@ -18,7 +18,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Response,
-    StorageState,
+    expect,
 )
 
 from plugward.commons.identity.demo import Login, prepare
@@ -41,6 +41,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# The cookies of whoever has signed in to a hospital: signing in is tested once, not at every page.
+COOKIES: dict[tuple[str, str], list[Any]] = {}
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 START_S_MAX = 30
 # What a person does, seen by the page itself: one key with its modifiers is one act.
@@ -181,7 +183,23 @@ class Watched:
         if response.status >= 400:
             self.failed.append(f"{response.status} {response.url.removeprefix(self.url)}")
 
-    def sign_in(self, staff_no: str, to: str = "/") -> "Watched":
+    def sign_in(self, staff_no: str, to: str = "/", *, own_session: bool = False) -> "Watched":
+        """Be this person: in the session of an earlier tab, or through the door.
+
+        ``own_session`` for tests that end or lock it.
+        """
+        known = COOKIES.get((self.url, staff_no))
+        if known is not None and not own_session:
+            self.context.add_cookies(known)
+            self.goto(to)
+            if "/login" not in self.page.url:  # that session has not ended meanwhile
+                return self
+        self._through_the_door(staff_no, to)
+        if not own_session:
+            COOKIES[self.url, staff_no] = self.context.storage_state()["cookies"]
+        return self
+
+    def _through_the_door(self, staff_no: str, to: str) -> None:
         """By the demo's one-click role, or the same door with any demo person's number."""
         self.page.goto(f"{self.url}/login?next={to}")
         button = self.page.locator(f"button[name=role][value={staff_no}]")
@@ -193,7 +211,6 @@ class Watched:
         button.click()
         self.page.wait_for_url(f"{self.url}{to}")
         self.acts.clear()
-        return self
 
     def goto(self, path: str) -> "Watched":
         self.page.goto(self.url + path)
@@ -208,6 +225,11 @@ class Watched:
     def keys(self) -> list[str]:
         """The keys pressed since the last ``acts.clear()``."""
         return [what for kind, what in self.acts if kind == "key"]
+
+    def settled(self) -> "Watched":
+        """Wait until the page has fetched what it fetches by itself."""
+        expect(self.page.locator(".htmx-request")).to_have_count(0)
+        return self
 
     def calm(self, *, expected: Sequence[str] = ()) -> None:
         """Nothing was complained about, nothing forbidden was tried, and nothing failed but
@@ -225,7 +247,8 @@ class Watched:
 
     def violations(self) -> list[str]:
         """What axe-core finds on what is shown now."""
-        self.page.evaluate(AXE.read_text("utf-8"))
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text("utf-8"))
         found: list[str] = self.page.evaluate(
             "async (tags) => (await axe.run({runOnly: tags})).violations.map("
             "v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 160)).join(' | '))",
@@ -239,11 +262,9 @@ def new_tab(
     url: str,
     *,
     size: tuple[int, int] = (1440, 900),
-    profile: StorageState | None = None,
 ) -> Watched:
-    """A fresh browser profile with one tab; with ``profile``, the cookies of an earlier sign-in."""
+    """A fresh browser profile with one tab."""
     context = browser.new_context(
-        storage_state=profile,
         viewport={"width": size[0], "height": size[1]},
         locale="zh-CN",
         timezone_id="Asia/Shanghai",

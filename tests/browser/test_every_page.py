@@ -221,8 +221,7 @@ def look(tab: Watched, path: str, known: list[str], *, axe: bool = True) -> list
     if answer.status != 200:
         tab.failed.clear()
         return [f"answers {answer.status}"]
-    page = tab.page
-    expect(page.locator(".htmx-request")).to_have_count(0)
+    page = tab.settled().page
     wrong = [*tab.complaints, *tab.forbidden, *tab.failed]
     if path in ("/portal/states", "/portal/states/broken"):  # shows a panel that fails
         wrong = [one for one in wrong if "/portal/states/broken" not in one]
