@@ -126,6 +126,7 @@ async def test_numbers_have_no_gap_although_some_units_fail(bench: Bench) -> Non
     answers, errors = await outcomes(*tries)
     assert {type(e) for e in errors} == {AlreadyThere}
     assert sorted(a.number for a in answers) == list(range(2, 2 + len(answers)))
+    assert len(bench.published(Put)) == 1 + len(answers) == 17
 
 
 async def test_the_last_writer_does_not_win(bench: Bench) -> None:

@@ -56,7 +56,7 @@ class _Group(msgspec.Struct):
     position: int
     jobs: list[_Job] = []
     frames: list[Frame] = []
-    is_clean: bool = True  # nothing is written yet
+    is_parted: bool = False  # each unit has a savepoint
     failed: bool = False
 
 
@@ -217,26 +217,43 @@ class SqliteEngine:
         self._commit(group)
 
     def _attempt(self, group: _Group) -> None:
-        """Run the newest unit of a group; the first needs no savepoint."""
-        job, position, is_first = group.jobs[-1], self._position, group.is_clean
-        if not is_first:
+        """Run the newest unit of a group."""
+        job, position = group.jobs[-1], self._position
+        if group.is_parted:
             self._file.execute("SAVEPOINT unit")
         began = time.thread_time()  # not what other threads took meanwhile
         try:
             job.result = job.run(self._writer)
         except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
-            # If SQLite has ended the transaction by itself (disk full), this fails in its turn
-            # and takes the whole group with it, as it must.
-            self._file.execute("ROLLBACK" if is_first else "ROLLBACK TO unit")
-            self._file.execute("BEGIN IMMEDIATE" if is_first else "RELEASE unit")
-            job.error, self._position = self._told(error), position
+            if group.is_parted:
+                # If SQLite has ended the transaction by itself (disk full), this fails in its
+                # turn and takes the whole group with it, as it must.
+                self._file.execute("ROLLBACK TO unit")
+                self._file.execute("RELEASE unit")
+                job.error, self._position = self._told(error), position
+            else:
+                self._part(group, self._told(error))
             return
-        group.is_clean = False
-        if not is_first:
+        if group.is_parted:
             self._file.execute("RELEASE unit")
         self._pace.note(job.what, time.thread_time() - began)
         if isinstance(job.result, Done):
             group.frames.extend(job.result.frames)
+
+    def _part(self, group: _Group, error: BaseException) -> None:
+        """The newest unit of a group is refused. Units are seldom refused, and a savepoint for each
+        costs a tenth of its time: undo all, and run them again, each on a savepoint of its own."""
+        self._file.execute("ROLLBACK")
+        self._file.execute("BEGIN IMMEDIATE")
+        self._position = group.position
+        if len(group.jobs) == 1:
+            group.jobs[0].error = error
+            return
+        again, group.jobs, group.frames, group.is_parted = group.jobs, [], [], True
+        for job in again:
+            job.error = None
+            group.jobs.append(job)
+            self._attempt(group)
 
     def _commit(self, group: _Group) -> None:
         if group.failed:
