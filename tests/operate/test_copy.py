@@ -37,6 +37,7 @@ from plugward.rack.copy.places import CopyRefused, Rows, rows_at
 from plugward.rack.copy.run import Report, compare, copy, plan
 from plugward.rack.copy.target import FolderTarget
 from plugward.rack.folder import DataFolder
+from plugward.rack.settings import with_database
 
 from ..databases.servers import mariadb, own_hospital, postgresql, run_sql
 from ..databases.test_store_promises import a_box
@@ -277,10 +278,19 @@ def test_a_day_of_the_hospital_moves_with_one_command(
     run("day", "--visits", "6", "--data", day)
     stops = [own_hospital(servers["postgresql"]), own_hospital(servers["mariadb"])]
     settings = day / "plugward.toml"
-    for url in stops:
+    for at, url in enumerate(stops):
         run("store", "copy", "--from", day, "--to", url)
-        settings.write_text(f'[hospital]\ndatabase = "{url}"\naudit = "{url}"\n', "utf-8")
+        settings.write_text(with_database("", url), "utf-8")
         assert "everything holds" in run("audit", "--data", day)
+        run("backup", tmp_path / f"backup-{at}", "--data", day)
+    for at, url in enumerate(reversed(stops)):  # what was on one server comes back on the other
+        again = tmp_path / f"again-{at}"
+        said = run("restore", tmp_path / f"backup-{at}", "--data", again, "--to", f"{url}_again_")
+        assert "everything holds" in said
+        assert f"{url}_again_" in (again / "plugward.toml").read_text("utf-8")
+        assert not any((again / "boards").iterdir())
+    assert "everything holds" in run("restore", tmp_path / "backup-0", "--data", tmp_path / "files")
+    assert "database" not in (tmp_path / "files" / "plugward.toml").read_text("utf-8")
     (day / "boards").rename(tmp_path / "old-boards")
     (day / "audit").rename(tmp_path / "old-audit")
     run("store", "copy", "--from", day, "--to", day)

@@ -71,9 +71,11 @@ def restore(
     source: Annotated[Path, typer.Argument(help="A folder that plugward backup made.")],
     data: Data = DEFAULT_DATA,
     prove: Annotated[bool, typer.Option("--audit/--no-audit", help="Prove it afterwards.")] = True,
+    to: Annotated[str, typer.Option(help="A database's URL: rows go there, empty before.")] = "",
+    owner: Annotated[str, typer.Option(help="Who makes schemas and roles there.")] = "",
 ) -> None:
-    """Lay a backup down as a new data folder and audit it."""
-    _run("backup", "restore", source=source, data=data, prove=prove)
+    """Lay a backup down as a new data folder, or folder and server, and audit it."""
+    _run("backup", "restore", source=source, data=data, prove=prove, to=to, owner=owner)
 
 
 @app.command()

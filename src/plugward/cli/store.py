@@ -18,6 +18,7 @@ from plugward.rack.copy.run import copy as copy_rows
 from plugward.rack.copy.run import plan
 from plugward.rack.discover import discover
 from plugward.rack.folder import DataFolder, FolderError
+from plugward.rack.settings import database_lines
 
 DIFFERENT = 1
 REFUSED = 2
@@ -50,7 +51,7 @@ def copy(
         )
         if "://" in target:
             console.print("Now write into plugward.toml, under [hospital]:")
-            for line in settings_of(target, owner):
+            for line in database_lines(target, owner):
                 console.print(f"  {line}", markup=False, soft_wrap=True)
     return 0
 
@@ -73,12 +74,6 @@ def compare(one: str, other: str, *, as_json: bool) -> int:
         return DIFFERENT
     console.print(f"{outcome.rows:,} rows in {len(outcome.tables)} tables: the same.")
     return 0
-
-
-def settings_of(url: str, owner: str) -> list[str]:
-    """The lines of ``plugward.toml`` that name a hospital's databases."""
-    lines = [f'database = "{url}"', f'audit = "{url}"']
-    return [*lines, f'database_owner = "{owner}"'] if owner else lines
 
 
 def _where(place: str) -> Rows:

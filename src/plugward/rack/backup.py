@@ -1,30 +1,39 @@
-"""Backup and restore of a data folder 备份与恢复, while the hospital goes on working.
+"""Backup and restore of a hospital 备份与恢复, while it goes on working.
 
 Every board has its own file, so copies taken one after another would disagree: a bill that knows of
 a reservation its pharmacy never made. For a moment every file's write lock is held at once; no
 commit can fall into that moment, and the snapshots opened in it are one cut through the hospital.
 Copying happens afterwards from those snapshots while everybody writes on.
+
+Rows on a server are read as of that moment too, and become files of the backup, table by table
+compared: whatever a hospital runs on, its backup is a folder that opens without a server.
 """
 
 import hashlib
 import os
 import shutil
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from plugward.kit.time import Clock, Instant
 
+from .copy.places import CopyRefused, Rows, rows_at, rows_of
+from .copy.run import copy, in_greenlet, transfer
+from .copy.source import Source, opened
+from .discover import discover
 from .folder import DataFolder, FolderError
+from .moment import LOCK_WAIT_S, nobody_writes
+from .settings import with_database, without_database
 
 MANIFEST = "backup.json"
+SETTINGS = "plugward.toml"
 FORMAT = 1
-LOCK_WAIT_S = 10.0
 PAGES_A_STEP = 4096
 _SQLITE = b"SQLite format 3\x00"
 _LEFT_OUT = ("-wal", "-shm", "-journal", ".duckdb", ".duckdb.wal", ".sock", ".part")
@@ -49,6 +58,7 @@ class Manifest(msgspec.Struct, frozen=True):
     taken_at: Instant
     held_ms: float
     files: tuple[Kept, ...]
+    database: str = "sqlite"
 
     @property
     def bytes(self) -> int:
@@ -82,17 +92,22 @@ def back_up(
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(parents=True)
-        manifest = _copy(folder.path, part, clock, version, progress)
+        rows = rows_of(folder)
+        manifest = in_greenlet(lambda: _copy(folder, part, rows, clock, version, progress))
         _write(part / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
         part.rename(target)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, SQLAlchemyError, CopyRefused) as error:
         shutil.rmtree(part, ignore_errors=True)
-        raise FolderError(f"No backup was made: {error}. Nothing was left at {target}.") from None
+        reason = str(getattr(error, "orig", None) or error).removesuffix(".")
+        raise FolderError(f"No backup was made: {reason}. Nothing was left at {target}.") from None
     return manifest
 
 
-def _copy(source: Path, part: Path, clock: Clock, version: str, progress: Progress) -> Manifest:
-    files = sorted(_kept_files(source))
+def _copy(
+    folder: DataFolder, part: Path, rows: Rows, clock: Clock, version: str, progress: Progress
+) -> Manifest:
+    source = folder.path
+    files = sorted(_kept_files(source, () if rows.in_files else (folder.boards, folder.audit)))
     databases = [path for path in files if _is_sqlite(path)]
     kept: list[Kept] = []
     with ExitStack() as stack:
@@ -105,19 +120,33 @@ def _copy(source: Path, part: Path, clock: Clock, version: str, progress: Progre
                 _Source(path, str(path.relative_to(source)), _snapshot(stack, path))
                 for path in databases
             ]
+            seen = None if rows.in_files else stack.enter_context(opened(rows))
             taken_at = clock.now()
         for at, one in enumerate(sources):
             progress(one.name, at, len(sources))
             kept.append(_keep_database(one, part / one.name))
         progress("", len(sources), len(sources))
-    return Manifest(FORMAT, version, taken_at, held[0], tuple(sorted(kept, key=lambda k: k.path)))
+        if seen is not None:
+            kept += _keep_rows(seen, part, progress)
+    kept.sort(key=lambda one: one.path)
+    return Manifest(FORMAT, version, taken_at, held[0], tuple(kept), rows.kind)
 
 
-def _kept_files(source: Path) -> Iterator[Path]:
+def _keep_rows(seen: Source, part: Path, progress: Progress) -> Iterator[Kept]:
+    """Rows of a server become files; the settings beside them no longer name the server."""
+    rows = rows_at(str(part))
+    transfer(seen, rows, discover().boards, progress)
+    for path in rows.files:
+        yield _describe(path, str(path.relative_to(part)), is_database=True)
+
+
+def _kept_files(source: Path, without: tuple[Path, ...]) -> Iterator[Path]:
     for path in source.rglob("*"):
         inside = path.relative_to(source)
         if inside.parts[0] in _NOT_KEPT or path.name.endswith(_LEFT_OUT):
             continue
+        if any(path.is_relative_to(folder) for folder in without):
+            continue  # rows are on a server; what lies here is from before
         if path.is_file() and not path.is_symlink():
             yield path
 
@@ -125,20 +154,6 @@ def _kept_files(source: Path) -> Iterator[Path]:
 def _is_sqlite(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(len(_SQLITE)) == _SQLITE
-
-
-@contextmanager
-def nobody_writes(databases: Sequence[Path]) -> Iterator[list[float]]:
-    """Hold every write lock; the list then says for how many milliseconds writers waited."""
-    held: list[float] = []
-    with ExitStack() as stack:
-        began = time.perf_counter()
-        for path in databases:
-            lock = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None)
-            stack.callback(lock.close)
-            lock.execute("BEGIN IMMEDIATE")
-        yield held
-        held.append(round((time.perf_counter() - began) * 1000, 1))
 
 
 def _snapshot(stack: ExitStack, path: Path) -> sqlite3.Connection:
@@ -167,6 +182,8 @@ def _keep_database(source: _Source, target: Path) -> Kept:
 def _keep_plain(path: Path, target: Path, source: Path) -> Kept:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(path, target)
+    if path == source / SETTINGS:  # a restored copy must never open the database of the living one
+        target.write_text(without_database(path.read_text("utf-8")), "utf-8")
     return _describe(target, str(path.relative_to(source)), is_database=False)
 
 
@@ -196,8 +213,13 @@ def read_manifest(backup: Path) -> Manifest:
     return manifest
 
 
-def restore(backup: Path, folder: DataFolder, progress: Progress) -> Manifest:
-    """Lay a backup down as a new data folder, after every file was compared with its digest."""
+def restore(
+    backup: Path, folder: DataFolder, progress: Progress, *, to: str = "", owner: str = ""
+) -> Manifest:
+    """Lay a backup down as a new data folder, after every file was compared with its digest.
+
+    ``to``: the rows go on to this server, made by its ``owner`` if one is named.
+    """
     manifest = read_manifest(backup)
     if folder.path.exists() and any(folder.path.iterdir()):
         raise FolderError(f"{folder.path} is not empty. A restore needs a new folder.")
@@ -210,16 +232,29 @@ def restore(backup: Path, folder: DataFolder, progress: Progress) -> Manifest:
             progress(kept.path, at, len(manifest.files))
             _lay_down(backup, kept, part)
         progress("", len(manifest.files), len(manifest.files))
+        if to:
+            _on_to_server(DataFolder(part), to, owner, progress)
         if folder.path.exists():
             folder.path.rmdir()
         part.rename(folder.path)
-    except OSError as error:
+    except (OSError, CopyRefused) as error:
         shutil.rmtree(part, ignore_errors=True)
-        raise FolderError(f"Nothing was restored: {error}.") from None
+        raise FolderError(f"Nothing was restored: {str(error).removesuffix('.')}.") from None
     except FolderError:
         shutil.rmtree(part, ignore_errors=True)
         raise
     return manifest
+
+
+def _on_to_server(folder: DataFolder, url: str, owner: str, progress: Progress) -> None:
+    """The rows move to the server, compared; the folder says so and keeps the rest."""
+    copy(rows_at(str(folder.path)), rows_at(url, owner), discover().boards, progress)
+    for place in (folder.boards, folder.audit):
+        shutil.rmtree(place)
+        place.mkdir(mode=0o700)
+    settings = folder.path / SETTINGS
+    before = settings.read_text("utf-8") if settings.exists() else ""
+    _write(settings, with_database(before, url, owner).encode())
 
 
 def _lay_down(backup: Path, kept: Kept, part: Path) -> None:

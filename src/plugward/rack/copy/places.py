@@ -37,6 +37,15 @@ class Rows:
         return f"{where.query.get('prefix', '')}{part}"
 
     @property
+    def in_files(self) -> bool:
+        return isinstance(self.boards, Path) and isinstance(self.audit, Path)
+
+    @property
+    def kind(self) -> str:
+        """``sqlite``, or the server's."""
+        return "sqlite" if isinstance(self.boards, Path) else self.boards.get_backend_name()
+
+    @property
     def files(self) -> list[Path]:
         """The files there are, by name."""
         found = sorted(self.boards.glob("*.sqlite")) if isinstance(self.boards, Path) else []

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
@@ -19,6 +19,7 @@ from .rows import Sum, count, pages, plain, sum_up
 from .source import Source, opened
 from .target import FolderTarget, Target, prepared
 
+T = TypeVar("T")
 Progress = Callable[[str, int, int], None]  # a table, rows done, rows in all
 
 
@@ -92,27 +93,21 @@ def compare(one: Rows, other: Rows, boards: Sequence[Board], progress: Progress)
     return _in_words(look)
 
 
-def _in_words(run: Callable[[], Report]) -> Report:
-    """SQLAlchemy's greenlet lets plain code use the servers' asynchronous drivers."""
-    try:
-        return asyncio.run(greenlet_spawn(run))
-    except (SQLAlchemyError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise CopyRefused(f"Nothing was moved: {reason}.") from error
+def in_greenlet(run: Callable[[], T]) -> T:
+    """Run plain code that uses the servers' asynchronous drivers, as SQLAlchemy allows it to."""
+    return asyncio.run(greenlet_spawn(run))
 
 
-def _copy(source: Rows, target: Rows, boards: Sequence[Board], progress: Progress) -> Report:
-    began = time.monotonic()
-    with opened(source) as seen, ExitStack() as stack:
-        parts = _parts(seen, boards)
-        total = sum(count(seen.of(p.name), table) for p in parts for table in p.tables)
-        made = stack.enter_context(prepared(target))
+def transfer(
+    seen: Source, target: Rows, boards: Sequence[Board], progress: Progress
+) -> tuple[Copied, ...]:
+    """Move what is seen, compare it, then let it be there. Raises ``CopyRefused``."""
+    parts = _parts(seen, boards)
+    total = sum(count(seen.of(p.name), table) for p in parts for table in p.tables)
+    with prepared(target) as made:
         sums = fill(seen, made, parts, _Steps(progress, total))
         tables = read_back(made, parts, sums, progress)
-        report = Report(
-            told(source.boards), told(target.boards), tables, round(time.monotonic() - began, 1)
-        )
-        if different := report.different:
+        if different := [table for table in tables if not table.same]:
             first = different[0]
             raise CopyRefused(
                 f"The copy differs in {len(different)} tables, first {first.table} ({first.rows} "
@@ -122,7 +117,23 @@ def _copy(source: Rows, target: Rows, boards: Sequence[Board], progress: Progres
             if part.board is not None:
                 _number(made, part.board.tables)
         made.publish()
-    return report
+    return tables
+
+
+def _in_words(run: Callable[[], Report]) -> Report:
+    try:
+        return in_greenlet(run)
+    except (SQLAlchemyError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise CopyRefused(f"Nothing was moved: {reason}.") from error
+
+
+def _copy(source: Rows, target: Rows, boards: Sequence[Board], progress: Progress) -> Report:
+    began = time.monotonic()
+    with opened(source) as seen:
+        tables = transfer(seen, target, boards, progress)
+    seconds = round(time.monotonic() - began, 1)
+    return Report(told(source.boards), told(target.boards), tables, seconds)
 
 
 class _Steps:

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from plugward.kernel.store.server import without
 
-from ..backup import LOCK_WAIT_S, nobody_writes
+from ..moment import LOCK_WAIT_S, nobody_writes
 from .places import AUDIT, CopyRefused, Rows, told, turned
 
 JOURNAL = "_sys_migration"
@@ -67,13 +67,16 @@ class Source:
 
 
 @contextmanager
-def opened(rows: Rows) -> Iterator[Source]:
-    """Look at a hospital as it is in this moment. To be entered in a greenlet of SQLAlchemy's."""
+def opened(rows: Rows, *, is_held: bool = False) -> Iterator[Source]:
+    """Look at a hospital as it is in this moment. To be entered in a greenlet of SQLAlchemy's.
+
+    ``is_held``: the caller sees to it that nobody writes to its files meanwhile.
+    """
     with ExitStack() as stack:
         seen = {path.stem: _file(stack, path) for path in rows.files}
         if isinstance(rows.audit, URL) and rows.audit != rows.boards:
             seen[AUDIT] = _server(stack, rows.owner or rows.audit)
-        with nobody_writes(rows.files):
+        with nobody_writes([] if is_held else rows.files):
             for connection in seen.values():
                 _begin(connection)
             if isinstance(rows.boards, URL):
