@@ -21,6 +21,7 @@ from plugward.kernel.clock import ManualClock
 from plugward.kernel.envelope import acting_as
 from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.databases import Databases
+from plugward.kernel.store.engine import Reach
 from plugward.kernel.store.roles import connect_as
 from plugward.kernel.store.server import with_driver, without
 from plugward.kernel.testing import a_tester
@@ -72,8 +73,8 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     await _in_thread(server, *in_thread)
     url = str(make_url(owner).set(username=login).render_as_string(hide_password=False))
     clock = ManualClock("2026-03-02 08:00")
-    audit = AuditLog(ServerStore(url, owner=owner), clock)
-    runtime = Runtime(Databases(url, owner=owner), clock, audit)
+    audit = AuditLog(ServerStore(url, reach=Reach(owner=owner)), clock)
+    runtime = Runtime(Databases(url, reach=Reach(owner=owner)), clock, audit)
     await runtime.start([board])
     yield Site(server, owner, url, runtime)
     await runtime.stop()
@@ -146,8 +147,8 @@ async def test_the_chain_goes_on_over_a_restart_and_names_what_was_edited(site: 
     await a_day(site)
     await site.runtime.stop()
     clock = ManualClock("2026-03-02 09:00")
-    audit = AuditLog(ServerStore(site.url, owner=site.owner), clock)
-    site.runtime = Runtime(Databases(site.url, owner=site.owner), clock, audit)
+    audit = AuditLog(ServerStore(site.url, reach=Reach(owner=site.owner)), clock)
+    site.runtime = Runtime(Databases(site.url, reach=Reach(owner=site.owner)), clock, audit)
     await site.runtime.start([board])
     await a_day_more(site)
     assert list(site.runtime.audit.verify()) == []

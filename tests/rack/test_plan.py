@@ -126,6 +126,10 @@ plugged = true
         ),
         ("[boards]\nbilling = 3\n", "rack.toml:2: write [boards.billing]"),
         ("[boards.billing]\nplugged = 1\n", "rack.toml:2: plugged must be true or false"),
+        (
+            '[rack]\ndatabase = "mysql://his:secret@db/his"\n',
+            "rack.toml:2: a password does not belong in database: put it into a file of mode 0600",
+        ),
         ("[rack]\nport = true\n", "rack.toml:2: port must be a port"),
         ("[rack]\nsite = 'Ost Campus'\n", "rack.toml:2: site must be a short lower-case word"),
         ("boards.billing.replicas = 99\n", "rack.toml:1: replicas must be from 1 to 16"),

@@ -11,6 +11,7 @@ from rich.table import Table
 from plugward.kernel.audit import AuditReport, audit_runtime
 from plugward.rack.embedded import Embedded
 from plugward.rack.folder import DataFolder, FolderError
+from plugward.rack.place import stores_of
 
 
 def audit(data: Path, *, as_json: bool) -> int:
@@ -36,12 +37,13 @@ def audit(data: Path, *, as_json: bool) -> int:
 
 
 async def _audit(folder: DataFolder) -> AuditReport:
-    hospital = Embedded(folder, reacting=False)
-    await hospital.start()
-    try:
-        return await audit_runtime(hospital.runtime)
-    finally:
-        await hospital.stop()
+    async with stores_of(folder) as stores:
+        hospital = Embedded(folder, reacting=False, stores=stores)
+        await hospital.start()
+        try:
+            return await audit_runtime(hospital.runtime)
+        finally:
+            await hospital.stop()
 
 
 def print_report(console: Console, report: AuditReport) -> None:

@@ -15,6 +15,7 @@ from plugward.kernel.refusals import Refusal
 from plugward.kernel.runtime import Runtime
 from plugward.rack.embedded import Embedded
 from plugward.rack.folder import DataFolder, FolderError
+from plugward.rack.place import stores_of
 
 
 def list_parked(data: Path, *, as_json: bool) -> int:
@@ -64,12 +65,13 @@ def _with_hospital(data: Path, act: Callable[[Runtime], Awaitable[int]], *, reac
         return 2
 
     async def run() -> int:
-        hospital = Embedded(folder, reacting=reacting)
-        await hospital.start()
-        try:
-            return await act(hospital.runtime)
-        finally:
-            await hospital.stop()
+        async with stores_of(folder) as stores:
+            hospital = Embedded(folder, reacting=reacting, stores=stores)
+            await hospital.start()
+            try:
+                return await act(hospital.runtime)
+            finally:
+                await hospital.stop()
 
     try:
         folder.open()

@@ -16,6 +16,7 @@ from plugward.rack.control.client import tell
 from plugward.rack.control.words import ActRefused, BoardStatus, RackStatus
 
 if TYPE_CHECKING:
+    from plugward.kernel.auditlog import AuditLog
     from plugward.rack.folder import DataFolder
     from plugward.rack.supervisor.plan import RackPlan
     from plugward.rack.supervisor.rack import Rack
@@ -103,36 +104,41 @@ async def _run(folder: "DataFolder", plan: "RackPlan", console: Console, *, demo
         asyncio.get_running_loop().add_signal_handler(kind, stop.set)
     clock = SystemClock()
     rack = Rack(folder, plan, clock, demo=demo)
-    audit = audit_log(folder, folder.settings(), clock, LANE)
-    control = ControlServer(folder.path, RackPowers(rack, audit))
+    audit: AuditLog | None = None
+    control: ControlServer | None = None
 
     def say(said: str) -> None:
         console.print(f"  {said}", markup=False, soft_wrap=True)
 
     try:
+        stores = await rack.open(say)
         if demo:
             folder.mark_demo()
             say("preparing the demo 准备演示数据 …")
-            await seed_demo(folder.path)
+            await seed_demo(folder.path, stores)
         await rack.start(say)
+        audit = audit_log(folder, clock, LANE, stores)
         await audit.start()
+        control = ControlServer(folder.path, RackPowers(rack, audit))
         await control.start()
-        _say_ready(rack, console, time.perf_counter() - started)
+        _say_ready(rack, await rack.status(), console, time.perf_counter() - started)
         await stop.wait()
     except (RackFailed, SeedingFailed, SurveyFailed) as error:
         console.print(f"The rack cannot stand: {error}", markup=False, soft_wrap=True)
         return REFUSED
     finally:
         console.print("Stopping 正在停止 …")
-        await control.stop()
+        if control is not None:
+            await control.stop()
         await rack.stop(say)
-        await audit.stop()
+        if audit is not None:
+            await audit.stop()
+        await rack.close()
     console.print("Stopped. The data stay in " + str(folder.path), soft_wrap=True)
     return 0
 
 
-def _say_ready(rack: "Rack", console: Console, seconds: float) -> None:
-    found = rack.status()
+def _say_ready(rack: "Rack", found: RackStatus, console: Console, seconds: float) -> None:
     processes = {pid for board in found.boards for pid in board.pids}
     sick = [f"{board.name} ({board.why})" for board in found.boards if not board.healthy]
     console.print(
@@ -158,8 +164,12 @@ def _print(console: Console, found: RackStatus) -> None:
     if found.unplugged:
         console.print("unplugged: " + ", ".join(found.unplugged), markup=False)
     if found.connections_budget:
-        used = sum({b.pids: b.connections for b in found.boards}.values())
-        console.print(f"connections: {used} of {found.connections_budget} for each server")
+        console.print(
+            f"database: {found.database}; connections: {found.connections} of "
+            f"{found.connections_budget}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _row(board: BoardStatus) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from .auditstore import Link, Row, StoreAway
+from .store.engine import Reach
 from .store.roles import connect_as, grant
 from .store.server import with_driver, without
 
@@ -83,10 +84,10 @@ _LINK = (_entry.c.lane, _entry.c.seq, _entry.c.at, _entry.c.body, _entry.c.hash)
 class ServerStore:
     """The log in a schema of its own. Calls come from any thread; one loop of its own does them."""
 
-    def __init__(self, url: str, *, owner: str = "") -> None:
+    def __init__(self, url: str, *, reach: Reach | None = None) -> None:
+        self._reach = reach or Reach()
         self._url = with_driver(make_url(url))
-        self._owner = with_driver(make_url(owner)) if owner else self._url
-        self._has_owner = bool(owner)
+        self._owner = with_driver(make_url(self._reach.owner or url))
         self._loop = asyncio.new_event_loop()
 
     @property
@@ -98,8 +99,10 @@ class ServerStore:
     def open(self) -> None:
         self._thread = threading.Thread(target=self._loop.run_forever, name="audit-db", daemon=True)
         self._thread.start()
-        self._await(self._prepare())
-        self._engine = self._connect(self._url, as_role=self._has_owner)
+        if not self._reach.prepared:
+            self._await(self.prepare())
+        as_role = self._reach.prepared or bool(self._reach.owner)
+        self._engine = self._connect(self._url, as_role=as_role)
 
     def close(self) -> None:
         self._await(self._engine.dispose())
@@ -118,14 +121,15 @@ class ServerStore:
             options["execution_options"] = {"schema_translate_map": {None: self.schema}}
         return create_async_engine(
             url,
-            pool_size=2,
+            pool_size=1,  # the log is written by one thread
+            max_overflow=0,
             pool_pre_ping=True,
             hide_parameters=True,
             connect_args=arguments,
             **options,
         )
 
-    async def _prepare(self) -> None:
+    async def prepare(self) -> None:
         """As the owner: the schema, its tables, what guards them, and the role that may add."""
         outer = self._connect(self._owner, as_role=False, inside=False)
         postgresql = outer.dialect.name == "postgresql"
@@ -142,9 +146,10 @@ class ServerStore:
         async with engine.begin() as connection:
             await connection.run_sync(METADATA.create_all)
             await connection.run_sync(guard, self.schema)
-            if self._has_owner:
+            if self._reach.owner:
                 login = self._url.username or ""
-                await connection.run_sync(grant, self.schema, login, RIGHTS)
+                who = "" if login == self._owner.username else login
+                await connection.run_sync(grant, self.schema, who, RIGHTS)
         await engine.dispose()
 
     def _await(self, coroutine: Any) -> Any:

@@ -14,22 +14,29 @@ from plugward.kernel.dispatch import Transport
 from plugward.kernel.observe.logs import stop_writing, write_json
 from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.databases import Databases
+from plugward.kernel.store.engine import Reach
 from plugward.kit.time import Clock
 
 from .discover import Found, discover
 from .folder import DataFolder, FolderError, HospitalSettings
+from .place import SQLITE, Stores, place_of
 
 Progress = Callable[[str], None]
 THREAD_SWITCH_S = 0.0005
 
 
-def audit_log(folder: DataFolder, hospital: HospitalSettings, clock: Clock, lane: str) -> AuditLog:
+def audit_log(
+    folder: DataFolder, clock: Clock, lane: str, stores: Stores | None = None
+) -> AuditLog:
     """The hospital's audit log: its own file or database, anchored beyond its reach."""
+    hospital = folder.settings()
+    if stores is None and hospital.audit:
+        stores = Stores(hospital.audit, Reach(owner=hospital.database_owner))
     where: Path | AuditStore = folder.audit / "audit.sqlite"
-    if hospital.audit:
+    if stores is not None:
         from plugward.kernel.auditserver import ServerStore  # noqa: PLC0415 - drivers where used
 
-        where = ServerStore(hospital.audit, owner=hospital.database_owner)
+        where = ServerStore(stores.url, reach=stores.reach)
     return AuditLog(where, clock, lane=lane, anchors=folder.anchors(hospital))
 
 
@@ -45,9 +52,11 @@ class Embedded:
         extra: dict[str, dict[str, Any]] | None = None,
         reacting: bool = True,
         lane: str = "main",
+        stores: Stores | None = None,
         campuses: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        """``campuses``: which board answers a contract where, if it is not the folder's to say."""
+        """``campuses``: which board answers a contract where, if it is not the folder's to say.
+        ``stores``: the server that the folder's hospital is on, if it is on one."""
         self.folder = folder
         self._lane = lane
         self.hospital: HospitalSettings = folder.settings()
@@ -57,11 +66,10 @@ class Embedded:
         bindings = Bindings.of(self.hospital.campus if campuses is None else campuses)
         if campuses is None:
             self._check_campuses(bindings)
-        location: Path | str = self.hospital.database or folder.boards
         self.runtime = Runtime(
-            Databases(location, owner=self.hospital.database_owner),
+            self._databases(stores),
             self.clock,
-            audit_log(folder, self.hospital, self.clock, lane),
+            audit_log(folder, self.clock, lane, stores),
             transport=Transport.STRICT,
             settings=self._board_settings(extra or {}),
             reacting=reacting,
@@ -74,6 +82,19 @@ class Embedded:
         if problems := [*bindings.problems(manifests)]:
             file = self.folder.settings_file
             raise FolderError("\n".join(f"{file}: {problem}" for problem in problems))
+
+    def _databases(self, stores: Stores | None) -> Databases:
+        if stores is not None:
+            return Databases(stores.url, reach=stores.reach)
+        if (place := place_of(self.folder)).database != SQLITE:
+            raise FolderError(
+                f"{self.folder.path} is a hospital on {place.database}: run plugward rack up."
+            )
+        if self.hospital.database:
+            return Databases(
+                self.hospital.database, reach=Reach(owner=self.hospital.database_owner)
+            )
+        return Databases(self.folder.boards)
 
     def _board_settings(self, extra: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """The file's settings, then what the command line adds, for boards that declare them."""

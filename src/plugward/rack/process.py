@@ -16,7 +16,7 @@ from .discover import board_entries, discover
 from .embedded import Embedded
 from .folder import DataFolder
 from .node import Node
-from .supervisor.spec import Ready, Spec
+from .supervisor.spec import Ready, Spec, read_secret
 from .wire.nats import NatsWire
 from .wire.passes import Credentials
 
@@ -57,6 +57,7 @@ def _hospital(spec: Spec) -> Embedded:
         extra=demo,
         reacting=spec.seat.replica == 0,
         lane=spec.seat.label,
+        stores=spec.stores,
         campuses=spec.campuses,
     )
 
@@ -99,7 +100,7 @@ async def _orphaned(stop: asyncio.Event) -> None:
 
 
 def main() -> None:
-    asyncio.run(run(Spec.read(Path(sys.argv[1]))))
+    asyncio.run(run(read_secret(Path(sys.argv[1]), Spec)))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .engine import Engine
+from .engine import Engine, Reach
 from .migrations import Step
 from .sqlite import SqliteEngine
 from .tables import BoardTables
@@ -16,14 +16,16 @@ class Databases:
     """Makes a board's engine. ``location`` is ``memory``, a folder, or a database URL.
 
     URLs: ``postgresql://…`` (one schema a board) or ``mysql://…`` (one database a board). With the
-    ``owner``'s URL beside it, the owner makes schemas and tables, and each board works as a role
+    owner's URL in ``reach``, the owner makes schemas and tables, and each board works as a role
     that reaches its own rows and nothing else.
     """
 
-    def __init__(self, location: str | Path, *, durable: bool = True, owner: str = "") -> None:
+    def __init__(
+        self, location: str | Path, *, durable: bool = True, reach: Reach | None = None
+    ) -> None:
         self.location = location
         self._durable = durable
-        self._owner = owner
+        self._reach = reach
 
     def engine(
         self, tables: BoardTables, steps: tuple[Step, ...], now: Callable[[], Any]
@@ -36,4 +38,4 @@ class Databases:
             return SqliteEngine(tables, path, steps=steps, now=now, durable=self._durable)
         from .server import ServerEngine  # noqa: PLC0415 - the drivers load only where used
 
-        return ServerEngine(tables, self.location, steps=steps, now=now, owner=self._owner)
+        return ServerEngine(tables, self.location, steps=steps, now=now, reach=self._reach)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 from sqlalchemy import Connection
 
 from .frames import Frame
@@ -11,6 +12,19 @@ from .unit import Unit
 
 T = TypeVar("T")
 OnCommit = Callable[[Sequence[Frame]], None]
+CONNECTIONS_MAX = 8
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """How a process reaches its boards' tables on a server, beside the address.
+
+    ``owner`` makes schemas, tables and roles at the start. ``prepared``: somebody else has made
+    them, and this process has a login that may take its boards' roles, and nothing more.
+    """
+
+    owner: str = ""
+    prepared: bool = False
+    connections: int = CONNECTIONS_MAX  # for each board; made when needed
 
 
 class Engine(Protocol):

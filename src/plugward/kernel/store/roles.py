@@ -19,7 +19,8 @@ def role_of(schema: str) -> str:
 
 
 def grant(connection: Connection, schema: str, login: str, rights: dict[str, str]) -> None:
-    """Give the role of this schema its rights, and the login its role. Done again it is the same.
+    """Give the role of this schema its rights, and the login, if there is one, its role.
+    Done again it is the same.
 
     ``rights`` says what may be done on which table; ``*`` stands for all of them.
     """
@@ -34,6 +35,27 @@ def connect_as(url: URL, schema: str) -> dict[str, object]:
     if url.get_backend_name() == "postgresql":
         return {"server_settings": {"role": role_of(schema)}}
     return {"init_command": f"SET ROLE `{role_of(schema)}`"}
+
+
+def login_statements(
+    dialect: str, login: str, password: str, schemas: Sequence[str], connections: int
+) -> Sequence[str]:
+    """Make a login anew: it may take the roles of these schemas and nothing else, and the server
+    itself holds it to so many connections. Names and password are the rack's own words."""
+    roles = [role_of(schema) for schema in schemas]
+    if dialect == "postgresql":
+        return (
+            f'DROP ROLE IF EXISTS "{login}"',
+            f'CREATE ROLE "{login}" LOGIN NOINHERIT CONNECTION LIMIT {connections} '
+            f"PASSWORD '{password}'",
+            *(f'GRANT "{role}" TO "{login}"' for role in roles),
+        )
+    return (
+        f"DROP USER IF EXISTS `{login}`@`%`",
+        f"CREATE USER `{login}`@`%` IDENTIFIED BY '{password}' "
+        f"WITH MAX_USER_CONNECTIONS {connections}",
+        *(f"GRANT `{role}` TO `{login}`@`%`" for role in roles),
+    )
 
 
 def _postgresql(
@@ -51,7 +73,7 @@ def _postgresql(
     for table, right in rights.items():
         what = f'ALL TABLES IN SCHEMA "{schema}"' if table == "*" else f'"{schema}"."{table}"'
         statements.append(f'GRANT {right} ON {what} TO "{role}"')
-    return (*statements, f'GRANT "{role}" TO "{login}"')
+    return (*statements, f'GRANT "{role}" TO "{login}"') if login else statements
 
 
 def _mysql(
@@ -63,4 +85,4 @@ def _mysql(
     for table, right in rights.items():
         what = f"`{schema}`.*" if table == "*" else f"`{schema}`.`{table}`"
         statements.append(f"GRANT {right} ON {what} TO `{role}`")
-    return (*statements, f"GRANT `{role}` TO `{login}`@`%`")
+    return (*statements, f"GRANT `{role}` TO `{login}`@`%`") if login else statements

@@ -15,11 +15,19 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Connection, Select, bindparam, select, text, update
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NotSupportedError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from ..refusals import AlreadyThere, ChangedMeanwhile, Refusal, Unavailable
-from .engine import OnCommit
+from .engine import OnCommit, Reach
 from .frames import Frame, frame_of_row
 from .migrations import Step, bring_up
 from .roles import ROWS, connect_as, grant
@@ -28,8 +36,10 @@ from .unit import Done, Unit
 
 T = TypeVar("T")
 _log = logging.getLogger("plugward.store")
-POOL_MAX = 8
+POOL_WAIT_S = 10.0
+START_S = 10.0
 ATTEMPTS_MAX = 8
+PAUSE_S = 0.002
 RACES_MAX = 3
 NUMBERED_AT_ONCE = 500
 LOOK_EVERY_S = 1.0  # for rows that another process committed
@@ -39,7 +49,10 @@ _DRIVERS = {
     "mysql": "mysql+asyncmy",
     "mariadb": "mysql+asyncmy",
 }
-_RETRIED = ("40001", "40P01", "1213", "1205")  # serialisation failure, deadlock, lock time-out
+# Serialisation failure, deadlock, lock time-out; a login's last connection is not quite closed yet.
+_PASSING = ("40001", "40P01", "1213", "1205", "53300", "1226")
+_FAULTS = (ProgrammingError, DataError, NotSupportedError)  # of whoever wrote the statement
+_AWAY = (DBAPIError, NoneFree, OSError)
 
 
 class ServerEngine:
@@ -52,11 +65,12 @@ class ServerEngine:
         *,
         now: Callable[[], Any],
         steps: tuple[Step, ...] = (),
-        owner: str = "",
+        reach: Reach | None = None,
     ) -> None:
         self.tables = tables
         self._url = with_driver(make_url(url))
-        self._owner = with_driver(make_url(owner)) if owner else None
+        self._reach = reach or Reach()
+        self._owner = with_driver(make_url(self._reach.owner)) if self._reach.owner else None
         self._now = now
         self._steps = steps
         self._listener: OnCommit = _deaf
@@ -70,12 +84,17 @@ class ServerEngine:
         prefix = self._url.query.get("prefix", "")
         return f"{prefix}{self.tables.board}"
 
-    async def start(self) -> None:
+    async def prepare(self) -> None:
+        """The schema and its tables as they must be in this version, and the role that works."""
         await self._make_schema()
         await self._bring_up()
-        self._engine = self._create(self._url, as_role=self._owner is not None)
-        async with self._engine.begin() as connection:
-            await self._check_characters(connection)
+
+    async def start(self) -> None:
+        if not self._reach.prepared:
+            await self.prepare()
+        as_role = self._reach.prepared or self._owner is not None
+        self._engine = self._create(self._url, as_role=as_role)
+        await self._connect_patiently()
         self._wake = asyncio.Event()
         self._wake.set()
         self._numbering = asyncio.Lock()
@@ -113,21 +132,22 @@ class ServerEngine:
 
     async def read(self, function: Callable[[Connection], T], *, what: str = "") -> T:
         del what
-        if not self._started:
-            raise Unavailable(self.tables.board, "stopped")
-        try:
-            async with self._engine.connect() as connection:
-                return await connection.run_sync(function)
-        except (OperationalError, InterfaceError, OSError) as error:
-            raise Unavailable(self.tables.board, "storage") from error
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                async with self._open().connect() as connection:
+                    return await connection.run_sync(function)
+            except _FAULTS:
+                raise
+            except _AWAY as error:
+                self._wait_for(error, attempt)
+            await asyncio.sleep(PAUSE_S * 2**attempt)
+        raise AssertionError("unreachable")
 
     # ── transactions ────────────────────────────────────────────────────────────────────────
     async def _transaction(self, run: Callable[[Connection], Any]) -> Any:
-        if not self._started:
-            raise Unavailable(self.tables.board, "stopped")
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                async with self._engine.begin() as connection:
+                async with self._open().begin() as connection:
                     return await connection.run_sync(run)
             except ChangedMeanwhile:
                 # Somebody was quicker. Seen again, as if it came later, there may be a better
@@ -138,13 +158,23 @@ class ServerEngine:
                 # Two copies of one request at once: the other one has committed, ask again.
                 if attempt == ATTEMPTS_MAX:
                     raise AlreadyThere from error
-            except DBAPIError as error:
-                if _code(error) not in _RETRIED or attempt == ATTEMPTS_MAX:
-                    raise Unavailable(self.tables.board, "storage") from error
-            except OSError as error:
-                raise Unavailable(self.tables.board, "storage") from error
-            await asyncio.sleep(0.002 * 2**attempt)
+            except _AWAY as error:
+                self._wait_for(error, attempt)
+            await asyncio.sleep(PAUSE_S * 2**attempt)
         raise AssertionError("unreachable")
+
+    def _open(self) -> AsyncEngine:
+        if not self._started:
+            raise Unavailable(self.tables.board, "stopped")
+        return self._engine
+
+    def _wait_for(self, error: Exception, attempt: int) -> None:
+        """Return if the next attempt may go better; the server's state in words if not."""
+        if isinstance(error, NoneFree):
+            raise Unavailable(self.tables.board, "overloaded") from error
+        passes = isinstance(error, DBAPIError) and _code(error) in _PASSING
+        if not passes or attempt == ATTEMPTS_MAX:
+            raise Unavailable(self.tables.board, "storage") from error
 
     # ── the sequencer ───────────────────────────────────────────────────────────────────────
     async def _sequence(self) -> None:
@@ -180,7 +210,8 @@ class ServerEngine:
                 )
                 if self._owner is not None:
                     login = self._url.username or ""
-                    await connection.run_sync(grant, self.schema, login, {"*": ROWS})
+                    who = "" if login == self._owner.username else login
+                    await connection.run_sync(grant, self.schema, who, {"*": ROWS})
         finally:
             await engine.dispose()
 
@@ -196,8 +227,10 @@ class ServerEngine:
             options["execution_options"] = {"schema_translate_map": {None: self.schema}}
         return create_async_engine(
             url,
-            pool_size=1,
-            max_overflow=POOL_MAX - 1,
+            pool_size=self._reach.connections,  # made when needed, never more
+            max_overflow=0,
+            pool_use_lifo=True,
+            pool_timeout=POOL_WAIT_S,
             pool_pre_ping=True,
             hide_parameters=True,  # an error's text never quotes a patient
             isolation_level="READ COMMITTED",
@@ -221,6 +254,20 @@ class ServerEngine:
             pass  # another board's process made it at this very moment
         finally:
             await engine.dispose()
+
+    async def _connect_patiently(self) -> None:
+        """A login's former connections may still be closing, or a server may be changing over."""
+        until = asyncio.get_running_loop().time() + (START_S if self._reach.prepared else 0)
+        while True:
+            try:
+                async with self._engine.begin() as connection:
+                    await self._check_characters(connection)
+            except _AWAY:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(START_S / 50)
+            else:
+                return
 
     async def _check_characters(self, connection: AsyncConnection) -> None:
         """A rare character must survive: bare MySQL defaults lose Chinese names."""
@@ -280,6 +327,14 @@ def _code(error: DBAPIError) -> str:
     if state:
         return str(state)
     return str(cause.args[0]) if cause and cause.args else ""
+
+
+def as_owner(url: str) -> AsyncEngine:
+    """A way to the server for whoever makes logins and looks around: one connection, not kept."""
+    found = without(with_driver(make_url(url)), "prefix")
+    return create_async_engine(
+        found, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
+    )
 
 
 def with_driver(url: URL) -> URL:

@@ -38,6 +38,7 @@ class BoardStatus(msgspec.Struct, frozen=True):
     rss_bytes: int = 0
     connections: int = 0
     group: str = ""
+    reacts: int = 0  # the process among the replicas that hears facts and rings timers
 
 
 class RackStatus(msgspec.Struct, frozen=True):
@@ -48,6 +49,8 @@ class RackStatus(msgspec.Struct, frozen=True):
     boards: tuple[BoardStatus, ...]
     unplugged: tuple[str, ...] = ()
     connections_budget: int = 0
+    connections: int = 0
+    database: str = ""
 
     @property
     def healthy(self) -> bool:

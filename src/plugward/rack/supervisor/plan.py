@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-SQLITE = "sqlite"
-POSTGRESQL = "postgresql"
-CONNECTIONS_MAX = 80
+from ..place import CONNECTIONS_MAX, PASSWORD, POSTGRESQL, SQLITE
+
 PORT_MAX = 65_535
 REPLICAS_MAX = 16
 # One process each: they keep something nobody else may open, or listen on a port.
@@ -65,6 +64,7 @@ class RackPlan(msgspec.Struct, frozen=True):
     mllp_port: int = 2575
     nats: str = ""
     database: str = SQLITE
+    database_password_file: str = ""
     connections_max: int = CONNECTIONS_MAX
     groups: Mapping[str, tuple[str, ...]] = {}
     boards: Mapping[str, BoardPlan] = {}
@@ -72,6 +72,10 @@ class RackPlan(msgspec.Struct, frozen=True):
 
     def board(self, name: str) -> BoardPlan:
         return self.boards.get(name, BoardPlan())
+
+    def replicas(self, seat: Seat) -> int:
+        """How many copies of this process there are."""
+        return max(self.board(board).replicas for board in seat.boards)
 
     def seats(self, ordered: Collection[str]) -> tuple[Seat, ...]:
         """The processes, those first whom others need, of the ``ordered`` boards there are."""
@@ -83,7 +87,7 @@ class RackPlan(msgspec.Struct, frozen=True):
         return tuple(
             Seat(seat, tuple(boards), replica)
             for seat, boards in seats.items()
-            for replica in range(max(self.board(board).replicas for board in boards))
+            for replica in range(self.replicas(Seat(seat, tuple(boards))))
         )
 
 
@@ -153,7 +157,8 @@ class _Reader:
             if section not in _SECTIONS:
                 yield (
                     (section,),
-                    f"there is no section [{section}]; use [rack], [groups], [boards.…], [campus.…].",
+                    f"there is no section [{section}]; "
+                    "use [rack], [groups], [boards.…], [campus.…].",
                 )
             elif not isinstance(self._raw[section], dict):
                 yield (section,), f"{section} must be a section: write [{section}] above its lines."
@@ -175,6 +180,7 @@ class _Reader:
             "mllp_port": self._port,
             "nats": self._nats,
             "database": self._database,
+            "database_password_file": self._text,
             "connections_max": self._connections,
         }
         for key, value in self._rack.items():
@@ -210,6 +216,11 @@ class _Reader:
         if value in (SQLITE, POSTGRESQL):
             return ""
         if isinstance(value, str) and value.partition("://")[0] in _SCHEMES and "://" in value:
+            if re.match(r"[^/]*//[^/@]*:[^/@]*@", value):
+                return (
+                    f"a password does not belong in {key}: put it into a file of mode 0600 and "
+                    f"name that in database_password_file, or into {PASSWORD}."
+                )
             return ""
         return (
             f'{key} must be "{SQLITE}" (a file a board), "{POSTGRESQL}" (a server of its own) or '

@@ -22,7 +22,7 @@ class RackPowers:
         self._one_at_a_time = asyncio.Lock()
 
     async def status(self) -> RackStatus:
-        return self._rack.status()
+        return await self._rack.status()
 
     async def plug(self, board: str, *, by: str, say: Say) -> str:
         async with self._one_at_a_time:

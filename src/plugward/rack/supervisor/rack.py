@@ -2,8 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import msgspec
 
 from plugward.kernel.binding import NOTHING_BOUND, Bindings
 from plugward.kernel.manifest import Manifest, read_manifest
@@ -11,13 +13,18 @@ from plugward.kit.time import Clock
 
 from ..control.embedded import keep_out, kept_out, rss_of
 from ..control.words import BoardStatus, RackStatus
-from ..folder import DataFolder
+from ..folder import DataFolder, FolderError
+from ..place import Stores
+from ..postgres import PostgresFailed
 from ..wire.broker import Broker, User, administrator, user_of
 from ..wire.passes import Root
 from .child import Child, board_process
-from .plan import SQLITE, RackPlan, Seat
+from .database import ServerDatabase, database_of
+from .plan import RackPlan, Seat
+from .preparing import PreparingFailed
 from .servers import Guard
-from .spec import Spec
+from .shares import BudgetTooSmall
+from .spec import Spec, write_secret
 from .survey import Survey, survey
 
 AT_ONCE = 3  # processes that start at the same time: more only wait for each other
@@ -44,6 +51,7 @@ class Rack:
         self._root = Root.create()
         self._own = administrator()
         self._seats: dict[str, Seat] = {}
+        self._database: ServerDatabase | None = None
         self._broker: Broker | None = None
         self._guard = Guard()
         self._survey = Survey((), {})
@@ -60,13 +68,22 @@ class Rack:
         """Where the rack keeps what only it needs: keys, NATS, what processes are told."""
         return self.folder.path / "rack"
 
+    async def open(self, say: Say) -> Stores | None:
+        """The database server, if the plan names one, and the rack's own way to it.
+
+        Raises ``RackFailed``.
+        """
+        try:
+            self._database = database_of(self.folder, self.plan)
+            if self._database is None:
+                return None
+            say(f"database: {await self._database.start()}")
+        except (FolderError, PostgresFailed) as error:
+            raise RackFailed(str(error)) from None
+        return self._database.rack_stores()
+
     async def start(self, say: Say) -> None:
         """Everything up, those first whom others need. Raises ``RackFailed``."""
-        if self.plan.database != SQLITE or self.folder.settings().database:
-            raise RackFailed(
-                "a rack of this release keeps a file a board: leave database out of rack.toml and "
-                "plugward.toml, or run plugward up on the database server."
-            )
         self._survey = await survey()
         boards = {board.name: board for board in self._survey.boards}
         self.manifests = {
@@ -75,6 +92,7 @@ class Rack:
         self._bind()
         seats = self.plan.seats(tuple(boards))
         self._users = {seat.label: self._user(seat) for seat in seats}
+        await self._prepare(say)
         self._url = await self._nats(say)
         out = kept_out(self.folder.path)
         self._seats = {seat.label: seat for seat in seats}
@@ -105,11 +123,31 @@ class Rack:
         widened = self._bindings.widened
         self.manifests = {name: widened(manifest) for name, manifest in self.manifests.items()}
 
+    async def close(self) -> None:
+        """The database server, after everybody who writes to it."""
+        if self._database is not None:
+            await self._database.stop()
+
+    async def _prepare(self, say: Say) -> None:
+        """A place on the server for every board there is, so that each can be plugged in later."""
+        if self._database is None:
+            return
+        names = [board.name for board in self._survey.boards]
+        everybody = {
+            name: msgspec.structs.replace(self.plan.board(name), plugged=True) for name in names
+        }
+        plan = msgspec.structs.replace(self.plan, boards=everybody)
+        try:
+            await self._database.prepare(plan.seats(names), self.work / "preparation")
+        except (BudgetTooSmall, PreparingFailed) as error:
+            raise RackFailed(str(error)) from None
+        say(f"{len(names)} boards have their tables, roles and logins")
+
     # ── processes ───────────────────────────────────────────────────────────────────────────
     async def _begin(self, seat: Seat, say: Say) -> bool:
         async with self._limit:
             path = self.work / "processes" / f"{seat.label}.spec"
-            self._spec(seat).write(path)
+            write_secret(path, self._spec(seat))
             child = Child(seat.label, board_process(path), self.folder.logs / f"{seat.label}.log")
             self._children[seat.label] = (seat, child)
             child.start()
@@ -183,6 +221,8 @@ class Rack:
             mllp_port=self.plan.mllp_port,
             demo=self._demo,
             declared=tuple(sorted(knows)),
+            stores=self._database.stores(seat) if self._database else None,
+            replicas=self.plan.replicas(seat),
             campuses=self._campuses,
         )
 
@@ -227,19 +267,34 @@ class Rack:
 
     async def _watched(self) -> None:
         boards = [child.pid for _, child in self._children.values() if child.pid]
-        await self._guard.watch(boards, [self._broker.pid] if self._broker else [])
+        servers = [self._broker.pid] if self._broker else []
+        servers += self._database.pids if self._database is not None else []
+        await self._guard.watch(boards, servers)
 
     # ── how it is ───────────────────────────────────────────────────────────────────────────
-    def status(self) -> RackStatus:
+    async def status(self) -> RackStatus:
+        used: dict[str, int] = {}
+        if self._database is not None:
+            used = await self._database.connections()
         by_board: dict[str, list[tuple[Seat, Child]]] = {}
         for seat, child in self._children.values():
             for board in seat.boards:
                 by_board.setdefault(board, []).append((seat, child))
-        boards = tuple(self._board(name, copies) for name, copies in by_board.items())
+        boards = tuple(self._board(name, copies, used) for name, copies in by_board.items())
         out = tuple(sorted(set(self.manifests) - set(by_board)))
-        return RackStatus("rack", os.getpid(), boards, out)
+        return RackStatus(
+            "rack",
+            os.getpid(),
+            boards,
+            out,
+            database=self._database.where if self._database is not None else "",
+            connections=sum(used.values()),
+            connections_budget=self.plan.connections_max if self._database is not None else 0,
+        )
 
-    def _board(self, name: str, copies: list[tuple[Seat, Child]]) -> BoardStatus:
+    def _board(
+        self, name: str, copies: list[tuple[Seat, Child]], used: Mapping[str, int]
+    ) -> BoardStatus:
         children = [child for _, child in copies]
         ready = [child.ready for child in children if child.ready is not None]
         sick = [child.why for child in children if not child.healthy]
@@ -251,6 +306,8 @@ class Rack:
             healthy=not sick,
             why="; ".join(why for why in sick if why),
             rss_bytes=sum(rss_of(child.pid) for child in children if child.pid),
+            connections=sum(used.get(seat.label, 0) for seat, _ in copies),
+            reacts=next((r.pid for r in children if r.ready and r.ready.reacting), 0),
             group=copies[0][0].name,
         )
 

@@ -7,21 +7,32 @@ import asyncio
 import sys
 from pathlib import Path
 
+import msgspec
+
 from ..embedded import Embedded
 from ..folder import DataFolder
+from ..place import Stores
+from .spec import read_secret, write_secret
 
 
 class SeedingFailed(Exception):
     """The demo could not be prepared; its last words."""
 
 
-async def seed_demo(data: Path) -> None:
-    """Fill an empty folder, make sure the demo's people can sign in. Raises ``SeedingFailed``."""
+class _Told(msgspec.Struct, frozen=True):
+    data: str
+    stores: Stores | None
+
+
+async def seed_demo(data: Path, stores: Stores | None) -> None:
+    """Fill an empty hospital, make sure the demo's people can sign in. Raises ``SeedingFailed``."""
+    file = data / "rack" / "seeding"
+    write_secret(file, _Told(str(data), stores))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "plugward.rack.supervisor.seeding",
-        str(data),
+        str(file),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -32,7 +43,7 @@ async def seed_demo(data: Path) -> None:
         raise SeedingFailed(words[-1] if words else f"exit code {process.returncode}")
 
 
-async def _seed(data: Path) -> None:
+async def _seed(data: Path, stores: Stores | None) -> None:
     from rich.console import Console  # noqa: PLC0415 - as above
 
     from plugward.commons.identity.demo import prepare  # noqa: PLC0415 - only this process needs it
@@ -40,7 +51,9 @@ async def _seed(data: Path) -> None:
     from plugward.sim.progress import Steps  # noqa: PLC0415 - as above
 
     hospital = Embedded(
-        DataFolder(data), extra={"hub": {"mllp_port": 0}, "identity": {"demo": True}}
+        DataFolder(data),
+        extra={"hub": {"mllp_port": 0}, "identity": {"demo": True}},
+        stores=stores,
     )
     await hospital.start()
     try:
@@ -53,4 +66,5 @@ async def _seed(data: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_seed(Path(sys.argv[1])))
+    told = read_secret(Path(sys.argv[1]), _Told, keep=False)
+    asyncio.run(_seed(Path(told.data), told.stores))

@@ -2,10 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
+from ..place import Stores
 from .plan import Seat
+
+T = TypeVar("T")
 
 
 class Spec(msgspec.Struct, frozen=True):
@@ -23,18 +27,25 @@ class Spec(msgspec.Struct, frozen=True):
     mllp_port: int
     demo: bool
     declared: tuple[str, ...] = ()
+    stores: Stores | None = None  # None: files in the data folder
+    replicas: int = 1
     campuses: dict[str, dict[str, str]] = {}
 
-    def write(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.msgpack.encode(self))
 
-    @classmethod
-    def read(cls, path: Path) -> "Spec":
-        return msgspec.msgpack.decode(path.read_bytes(), type=cls)
+def write_secret(path: Path, told: msgspec.Struct) -> None:
+    """For this user's eyes only."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.msgpack.encode(told))
+
+
+def read_secret(path: Path, kind: type[T], *, keep: bool = True) -> T:
+    told = path.read_bytes()
+    if not keep:
+        path.unlink()
+    return msgspec.msgpack.decode(told, type=kind)
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -43,3 +54,4 @@ class Ready(msgspec.Struct, frozen=True):
     boards: dict[str, str]
     left_out: dict[str, str] = {}
     port: int = 0
+    reacting: bool = True
