@@ -148,7 +148,7 @@ async def test_a_missing_campus_is_named_or_the_whole_question_is_unavailable() 
             await two.lab.reports_of((SHEN,))
         with partial_answers() as silent:
             found = await two.lab.reports_of((SHEN,))
-        assert ([line.id for line in found], silent) == ([ours.id], {"lab_hl7"})
+        assert ([line.id for line in found], silent) == ([ours.id], {"C2"})
         two.ours.fails["reports_of"] = lambda: Unavailable("lab", "unplugged")
         with partial_answers(), pytest.raises(Unavailable):
             await two.lab.reports_of((SHEN,))

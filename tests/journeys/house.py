@@ -4,7 +4,7 @@ Sentences of the scenarios become calls of the real contracts; nothing is faked 
 channel, which lies outside the hospital.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -40,6 +40,8 @@ from plugward.boards.registration.contract import (
 )
 from plugward.kernel.audit import audit_runtime
 from plugward.kernel.auditlog import AuditLog
+from plugward.kernel.binding import NOTHING_BOUND, Bindings
+from plugward.kernel.board import Board
 from plugward.kernel.clock import ManualClock
 from plugward.kernel.dispatch import Transport
 from plugward.kernel.envelope import Actor, acting_as
@@ -133,16 +135,20 @@ class House:
         left_out: frozenset[str] = LEFT_OUT,
         settings: dict[str, dict[str, Any]] | None = None,
         database: str = "",
+        more: Sequence[Board] = (),
+        bindings: Bindings = NOTHING_BOUND,
     ) -> None:
+        """``more`` are boards of other distributions; ``bindings``: who answers where."""
         self.clock = ManualClock(MORNING)
         databases = Databases(database) if database else Databases(folder, durable=False)
-        self.boards = {b.name: b for b in discover(left_out).boards}
+        self.boards = {b.name: b for b in (*discover(left_out).boards, *more)}
         self.runtime = Runtime(
             databases,
             self.clock,
             AuditLog(None, self.clock),
             transport=transport,
             settings=settings,
+            bindings=bindings,
         )
         self.channel = PaymentChannel()
         self.runtime.outside = self.channel

@@ -22,6 +22,8 @@ from .manifest import Manifest
 from .refusals import NotAcrossCampuses, NotFound, NotOffered, Refusal, Unavailable
 
 Endpoint = Callable[[Operation, Any, Envelope], Any]
+EVERYWHERE = "*"
+"""``[campus."*"]``: every campus that is not named itself; then the own board answers nowhere."""
 
 
 class Bindings(msgspec.Struct, frozen=True):
@@ -41,16 +43,24 @@ class Bindings(msgspec.Struct, frozen=True):
 
     def at(self, contract: str, campus: str) -> str:
         """The board that answers the contract at a campus."""
-        return self.bound.get(contract, {}).get(campus, contract)
+        bound = self.bound.get(contract, {})
+        return bound.get(campus) or bound.get(EVERYWHERE, contract)
 
     def providers(self, contract: str) -> tuple[str, ...]:
         """Every board that answers the contract somewhere, its own board first."""
-        return tuple(dict.fromkeys((contract, *self.bound.get(contract, {}).values())))
+        bound = self.bound.get(contract, {})
+        own = () if EVERYWHERE in bound else (contract,)
+        return tuple(dict.fromkeys((*own, *bound.values())))
 
     def contract_of(self, board: str) -> str:
         """The contract a board answers for some campus; its own name if none."""
         found = (c for c, campuses in self.bound.items() if board in campuses.values())
         return next(found, board)
+
+    def campuses_of(self, board: str) -> tuple[str, ...]:
+        """Where a board is bound to answer; nowhere by name for a contract's own board."""
+        campuses = self.bound.get(self.contract_of(board), {})
+        return tuple(campus for campus, bound in campuses.items() if bound == board)
 
     def serves(self, board: str, campus: str) -> bool:
         """Whether a board does the work of its contract at a campus."""
@@ -111,8 +121,9 @@ _SILENT: ContextVar[set[str] | None] = ContextVar("plugward_silent", default=Non
 
 @contextmanager
 def partial_answers() -> Generator[set[str], None, None]:
-    """Take what there is when a question goes to several campuses: the set names the boards that
-    did not answer, and must be shown. Without it such a question is ``Unavailable`` as a whole."""
+    """Take what there is when a question goes to several campuses: the set names the campuses
+    that did not answer (or the contract's own board) and must be shown. Without it such a question
+    is ``Unavailable`` as a whole."""
     silent: set[str] = set()
     token = _SILENT.set(silent)
     try:
@@ -184,7 +195,8 @@ class Bound:
         if silent and (noted is None or not anybody):
             raise next(iter(silent.values()))
         if noted is not None:
-            noted.update(silent)
+            for board in silent:
+                noted.update(self._bindings.campuses_of(board) or (board,))
 
 
 NOTHING_HAPPENED = frozenset({"unplugged", "overloaded"})

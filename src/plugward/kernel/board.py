@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from .contracts import Contract, contract_of, is_contract
 from .events.declare import Job, Reaction, job_of, reaction_of
 from .facts import Fact, fact_of
@@ -115,11 +117,14 @@ class Board:
         return found
 
     def _implement(self) -> None:
-        """Answer another board's contract under the own name, as far as the service goes."""
-        wanted = self.manifest.implements
-        if self.contract is None or self.contract.name != wanted or self.service is None:
-            raise BoardError(f"{self.name}: give Board the contract {wanted} and its service")
-        self.contract = self.contract.of_board(self.name)
+        """Answer another board's contract besides the own one, as far as the service goes."""
+        wanted, own = self.manifest.implements, self.contract
+        bases = own.protocol.__mro__[1:] if own is not None else ()
+        base = next((contract_of(b) for b in bases if is_contract(b)), None)
+        if own is None or self.service is None or base is None or base.name != wanted:
+            raise BoardError(f"{self.name}: its contract must extend that of {wanted}")
+        operations = {**base.of_board(self.name).operations, **own.operations}
+        self.contract = msgspec.structs.replace(own, operations=operations)
         self.not_offered = tuple(
             name
             for name in self.contract.operations

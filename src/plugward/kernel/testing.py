@@ -15,6 +15,7 @@ from plugward.kit.ids import new_id
 from plugward.kit.message import Message
 
 from .auditlog import AuditLog
+from .binding import EVERYWHERE, Bindings
 from .board import Board
 from .clock import ManualClock
 from .codec import from_json, to_json
@@ -89,6 +90,7 @@ class Bench:
             transport=transport,
             settings={board.name: settings or {}},
             reacting=False,
+            bindings=_alone(board),
         )
         self._started = False
         _OPEN.add(self)
@@ -279,6 +281,12 @@ class _BenchClient:
                 await self._bench.settle()
 
         return call
+
+
+def _alone(board: Board) -> Bindings:
+    """An adapter on the bench answers the contract it implements at every campus."""
+    implements = board.manifest.implements
+    return Bindings.of({EVERYWHERE: {implements: board.name}} if implements else {})
 
 
 def _contract_of(kind: type[Any]) -> Contract:

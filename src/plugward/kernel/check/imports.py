@@ -142,7 +142,8 @@ def _check_import(board: Board, part: str, where: str, name: str) -> Findings:
     foreign = words[0] == "plugward" and words[1:2] in (["boards"], ["commons"])
     if foreign and not _is_open(words, part):
         yield Finding("imports", where, f"{name} is another board's inside; use its contract")
-    if part == "contract" and foreign:
+    extended = board.manifest.implements and words[2:4] == [board.manifest.implements, "contract"]
+    if part == "contract" and foreign and not extended:
         yield Finding("imports", where, "a contract imports no other board")
     if words[0] == "plugward" and words[1:2] in (["cli"], ["rack"], ["sim"]):
         yield Finding("imports", where, f"{name} lies further out than boards")

@@ -40,7 +40,7 @@ def check_board(board: Board, others: Sequence[Board] = ()) -> Report:
     """Everything about one board; ``others`` are the boards it may meet."""
     findings = [finding for rule in _RULES for finding in rule(board)]
     findings += _check_needs(board, {other.name: other for other in others})
-    notes = list(unaudited(board))
+    notes = [*unaudited(board), *_not_offered(board)]
     findings += _check_released(board, notes)
     grade, lacking = earned(board, clean=not findings)
     if is_higher(board.manifest.grade, grade) and lacking != (ABOVE,):
@@ -63,6 +63,13 @@ def check_board(board: Board, others: Sequence[Board] = ()) -> Report:
     )
 
 
+def _not_offered(board: Board) -> tuple[str, ...]:
+    """What callers at a campus of this board are told to do in the other system."""
+    if not board.not_offered:
+        return ()
+    return (f"does not offer of {board.manifest.implements}: {', '.join(board.not_offered)}",)
+
+
 def _check_released(board: Board, notes: list[str]) -> list[Finding]:
     now, released = schema_of(board), released_schema(board)
     if now is None:
@@ -75,6 +82,13 @@ def _check_released(board: Board, notes: list[str]) -> list[Finding]:
 
 def _check_needs(board: Board, others: dict[str, Board]) -> Findings:
     """The boards that are installed have versions that fit, and no need leads back."""
+    wanted = board.manifest.implements
+    if wanted in others and not fits(
+        others[wanted].manifest.version, board.manifest.implements_version
+    ):
+        have = others[wanted].manifest.version
+        what = f"made for {wanted} {board.manifest.implements_version}, but {have} is installed"
+        yield Finding("implements", f"{board.name} [implements]", what)
     for name, need in board.manifest.needs.items():
         other = others.get(name)
         if other is not None and not fits(other.manifest.version, need.version):

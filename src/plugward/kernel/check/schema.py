@@ -43,8 +43,8 @@ class ContractSchema(msgspec.Struct, frozen=True):
 def schema_of(board: Board) -> ContractSchema | None:
     """The contract as it stands in the code; None for a board without one."""
     contract = board.contract
-    if contract is None or board.manifest.implements:
-        return None  # an implemented contract is released by the board whose it is
+    if contract is None:
+        return None
     found = _Found()
     operations = {
         operation.name: OperationSchema(

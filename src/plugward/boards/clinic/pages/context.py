@@ -4,6 +4,7 @@ from plugward.boards.lab.contract import Lab
 from plugward.boards.orders.contract import OrderLine, Orders
 from plugward.boards.patients.contract import Patients
 from plugward.boards.records.contract import NoteVersion, Records
+from plugward.kernel import partial_answers
 from plugward.kernel.pages import View, page, view
 from plugward.kit.time import hospital_date
 from plugward.vocabulary import EncounterId, OrderKind
@@ -37,9 +38,12 @@ async def medicines(encounter: EncounterId, clinic: Clinic, orders: Orders) -> V
 
 @page("/clinic/visits/{encounter}/reports", title="检验", title_en="Reports", permission=WORK)
 async def reports(encounter: EncounterId, clinic: Clinic, lab: Lab) -> View:
-    """Laboratory reports, newest first, without values: opening one is remembered."""
+    """Laboratory reports of every campus, newest first, without values: opening one is
+    remembered. A campus whose laboratory does not answer is named, never just left out."""
     person = await clinic.person(encounter)
-    return view("reports.html", reports=await lab.reports_of(person, limit=LISTED))
+    with partial_answers() as silent:
+        found = await lab.reports_of(person, limit=LISTED)
+    return view("reports.html", reports=found, silent=sorted(silent))
 
 
 @page("/clinic/visits/{encounter}/trend", title="关键趋势", title_en="Trend", permission=WORK)

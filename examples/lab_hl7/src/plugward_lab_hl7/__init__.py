@@ -1,0 +1,1 @@
+"""Laboratory at a campus with another vendor's system, which speaks HL7 v2."""
