@@ -333,8 +333,8 @@ class Collector:
                 self._queue.popleft() for _ in range(min(len(self._queue), self._batch_events))
             ]
             self._full.clear()
-            if not self._queue:
-                self._news.clear()
+            if not self._queue and not self._stopping.is_set():
+                self._news.clear()  # whoever stops is the last news, and stays
             if batch:
                 await self._until_loaded(batch)
                 self._room.set()

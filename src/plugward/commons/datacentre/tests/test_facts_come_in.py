@@ -344,3 +344,15 @@ async def test_a_second_process_waits_for_the_file(hospital: Hospital) -> None:
 def test_importing_the_board_does_not_load_the_engine() -> None:
     code = "import sys; import plugward.commons.datacentre.board; print('duckdb' in sys.modules)"
     assert run_python(code) == "False"
+
+
+async def test_it_stops_at_once_with_facts_still_on_their_way(
+    hospital: Hospital, ward: Any
+) -> None:
+    await asyncio.gather(*(ward.begin(a_stay()) for _ in range(20)))
+    while not hospital.service.collector._queue:
+        await hospital.service.collector.pause(0)  # until the first are here, and not yet loaded
+    async with asyncio.timeout(2):
+        await hospital.stop()
+    await hospital.start()
+    assert len(await hospital.rows("ward_stays")) == 20
