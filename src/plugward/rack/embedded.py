@@ -64,7 +64,7 @@ class Embedded:
         self._log: logging.Handler | None = None
         self.found: Found = discover(without)
         bindings = Bindings.of(self.hospital.campus if campuses is None else campuses)
-        if campuses is None:
+        if campuses is None and not without:
             self._check_campuses(bindings)
         self.runtime = Runtime(
             self._databases(stores),
