@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from plugward.kernel.clock import SystemClock
 
+from .connectors.sources import start_sources
 from .endpoints import Tls, server_tls
 from .mllp import Limits, MllpServer
 from .node import FolderTaken, Node
@@ -42,6 +43,7 @@ async def listening(options: Options) -> AsyncIterator[Doors]:
     await node.open()
     try:
         await node.work()
+        start_sources(node)
         async with _doors(node, options) as doors:
             yield doors
     except FolderTaken as taken:

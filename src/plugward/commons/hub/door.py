@@ -8,23 +8,19 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from plugward.kit.ids import new_id
-
-from .hl7 import Hl7Error
-from .intake import NotNow
-from .ledger import Answered, Arrival, LedgerFailed
+from .ledger import LedgerFailed
 from .measures import Direction
 from .mllp import Peer
 from .node import Node
 from .routing import Incoming
-from .routing.router import Routed
+from .taking import Taken, Verdict, take
 from .web.asgi import Gone, Receive, Refusal, Request, Scope, Send, answer, answer_json
 from .web.callers import Callers
 
 HL7_KINDS = ("application/hl7-v2", "x-application/hl7-v2+er7", "application/hl7-v2+er7")
 KEY_LENGTH_MAX = 128
 STRANGER = "stranger"
-ACCEPTED, CLASH, UNPROCESSABLE, AWAY = 202, 409, 422, 503
+STATUS = {Verdict.ACCEPTED: 202, Verdict.CLASH: 409, Verdict.REFUSED: 422, Verdict.AWAY: 503}
 
 Handler = Callable[[Request, str, Send], Awaitable[None]]
 """What answers below a prefix: request, caller, send."""
@@ -92,17 +88,21 @@ class Door:
             return
         kind = f"{request.method} {request.path}"
         incoming = Incoming(body, kind=kind, sender=caller, headers=request.headers)
-        status, told = await self.taken(incoming, request)
-        headers = {"retry-after": "5"} if status == AWAY else {}
-        await answer_json(send, status, told, headers)
+        taken = await self.taken(incoming, request)
+        told = {"id": taken.id, "status": "accepted"}
+        if taken.verdict is not Verdict.ACCEPTED:
+            told = {"error": taken.words}
+        if taken.at:
+            told["at"] = taken.at
+        headers = {"retry-after": "5"} if taken.verdict is Verdict.AWAY else {}
+        await answer_json(send, STATUS[taken.verdict], told, headers)
 
-    async def taken(self, incoming: Incoming, request: Request) -> tuple[int, dict[str, str]]:
-        """Make it durable, with what the routes make of it, and count it."""
-        began = time.perf_counter()
-        status, told = await self._keep(incoming, request)
-        error = "" if status == ACCEPTED else f"{status} {told.get('error', '')}"
-        self._count(incoming.sender, incoming.kind, began, len(incoming.body), error)
-        return status, told
+    async def taken(self, incoming: Incoming, request: Request) -> Taken:
+        """Make it durable, with what the routes make of it."""
+        key = incoming.headers.get("idempotency-key", "")
+        if len(key) > KEY_LENGTH_MAX:
+            raise Refusal(400, f"the key is longer than {KEY_LENGTH_MAX} characters")
+        return await take(self._node, incoming, key=key, peer=f"http {request.address}")
 
     async def not_taken(self, body: bytes, caller: str, request: Request, reason: str) -> None:
         """Count what is no message, and keep it for whoever has to find out why."""
@@ -110,38 +110,6 @@ class Door:
         self._count(caller, kind, time.perf_counter(), len(body), reason)
         with suppress(LedgerFailed):  # it was not accepted, so nothing is lost
             await self._node.ledger.refused(body, peer=f"http {request.address}", reason=reason)
-
-    async def _keep(self, incoming: Incoming, request: Request) -> tuple[int, dict[str, str]]:
-        key = incoming.headers.get("idempotency-key", "")
-        if len(key) > KEY_LENGTH_MAX:
-            raise Refusal(400, f"the key is longer than {KEY_LENGTH_MAX} characters")
-        try:
-            plan = self._node.plan(incoming)
-        except NotNow as error:
-            return AWAY, {"error": error.shown}
-        except Hl7Error as error:
-            cause = error.__cause__
-            at = cause.at if isinstance(cause, Routed) else str(error.at or "")
-            return UNPROCESSABLE, {"error": error.shown, "at": at}
-        id_ = new_id()
-        arrival = Arrival(
-            id=id_,
-            sender=incoming.sender,
-            control_id=key or id_.hex,
-            kind=incoming.kind,
-            body=incoming.body,
-            at=self._node.clock.now(),
-            peer=f"http {request.address}",
-        )
-        try:
-            kept = await self._node.ledger.append(arrival, plan.lanes, Answered(b"", "202"))
-        except LedgerFailed:
-            return AWAY, {"error": "平台暂时无法存储，请重发"}
-        if kept.is_clash:
-            return CLASH, {"error": "this key was used for another content"}
-        for destination in plan.destinations:
-            self._node.lanes.nudge(destination)
-        return ACCEPTED, {"id": str(kept.id), "status": "accepted"}
 
     def _count(self, caller: str, service: str, began: float, size: int, error: str) -> None:
         self._node.measures.count(

@@ -8,11 +8,9 @@ retry.error = { attempts_max = 20 }
 """
 
 import asyncio
-import os
 import ssl
 import tomllib
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +24,7 @@ from .ledger_tables import State
 from .mllp import MllpClient
 from .web.addresses import AddressRefused, checked_url, networks_of
 from .web.outcome import judged
+from .whole import write_whole
 
 if TYPE_CHECKING:
     from .web.client import WebClient
@@ -264,20 +263,6 @@ def _files(name: str, told: Files, base: Path) -> Ready:
         return None
 
     return Ready(told, _destination(name, told, deliver), folder.is_dir, close)
-
-
-def write_whole(path: Path, body: bytes) -> None:
-    """A file that is either not there or complete and on disk."""
-    fresh = path.with_name(f".{path.name}.part")
-    try:
-        with fresh.open("wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
 
 
 def _destination(name: str, told: AnyEndpoint, deliver: Deliver) -> Destination:

@@ -8,7 +8,7 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -89,6 +89,8 @@ class Node:
         self.is_full = False
         self.looks: list[Callable[[], None]] = []
         """What else is looked at once a second; ``ValueError`` is a problem to be shown."""
+        self.ends: list[Callable[[], Awaitable[None]]] = []
+        """What else has to end before the ledger closes."""
         self._keeps_all = keeps_all
         self._own = own
         self._denied = denied
@@ -136,6 +138,8 @@ class Node:
 
     async def stop(self) -> None:
         """Finish what is under way and close."""
+        for end in self.ends:
+            await end()
         if self._looker is not None:
             self._looker.cancel()
             with suppress(asyncio.CancelledError):

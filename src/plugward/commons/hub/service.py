@@ -20,6 +20,7 @@ from plugward.kit.ids import derive, new_id
 from plugward.kit.time import Clock
 
 from .catalogue import Catalogue, check
+from .connectors.sources import start_sources
 from .contract import (
     Hub,
     HubLetter,
@@ -95,6 +96,7 @@ class HubService(Hub):
         for system in self._catalogue.all():
             await self._serve(system)
         await self._node.work()
+        start_sources(self._node)
         intake = self._node.intake
         self._server = MllpServer(
             intake.handle, intake.refuse_frame, name="main", turned_away=self._turned_away

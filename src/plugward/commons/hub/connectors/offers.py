@@ -40,10 +40,13 @@ class Offers:
         self.book = CallBook(node.folder / callbook.FILE, node.clock.now)
 
     async def start(self) -> None:
-        """Open the call book and offer what is declared; raises ``OfferInvalid``."""
-        self.look()
+        """Open the call book and offer what is declared; what cannot be offered is shown."""
         await self.book.start()
         self._node.looks.append(self.look)
+        try:
+            self.look()
+        except OfferInvalid as error:
+            _log.error("%s", error)
 
     async def stop(self) -> None:
         """Finish what is under way."""

@@ -7,10 +7,11 @@ sent again. A repeat with the same WS-Addressing MessageID is told what the firs
 
 import re
 
-from ..door import ACCEPTED, AWAY, KEY_LENGTH_MAX, Door
+from ..door import KEY_LENGTH_MAX, Door
 from ..routing import Incoming
 from ..soap.envelope import TYPES, Called, Fault, answer, fault, read
 from ..soap.wsdl import wsdl
+from ..taking import Verdict
 from ..web import asgi
 from ..web.asgi import Refusal, Request, Send
 from .declared import Soap
@@ -98,9 +99,8 @@ class SoapService:
         if called.message_id:
             headers["idempotency-key"] = called.message_id
         incoming = Incoming(body, kind=kind, sender=caller, headers=headers)
-        status, told = await self._door.taken(incoming, request)
-        if status == ACCEPTED:
-            return {"code": "AA", "id": told["id"], "text": ""}
-        raise Fault(
-            told["error"], is_caller=status != AWAY, at=told.get("at", ""), version=called.version
-        )
+        taken = await self._door.taken(incoming, request)
+        if taken.verdict is Verdict.ACCEPTED:
+            return {"code": "AA", "id": taken.id, "text": ""}
+        is_final = taken.verdict is not Verdict.AWAY
+        raise Fault(taken.words, is_caller=is_final, at=taken.at, version=called.version)
