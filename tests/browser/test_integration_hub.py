@@ -89,3 +89,35 @@ def test_an_engineer_finds_a_dead_letter_and_delivers_it_again(
     assert lis.orders["L1"].item == "GLU"
     tab.calm()
     hospital.run(lis.stop())
+
+
+def test_from_the_alert_to_the_failing_message_and_its_replay_by_keys(
+    chromium: Browser, hospital: Hospital
+) -> None:
+    """从告警到失败报文：看到异常端点，打开原文（留痕），写明原因后重放，全程键盘。"""
+    lis = SimulatedLis()
+    hospital.run(a_rejected_letter(hospital, lis))
+    tab = new_tab(chromium, hospital.url).sign_in(ENGINEER, "/hub/console")
+    page = tab.page
+    failing = page.get_by_role("region", name="异常端点")
+    expect(failing.get_by_role("link", name="检验系统（模拟）")).to_be_visible()
+    expect(page.locator(".hub-box.hub-down")).to_have_count(1)
+    expect(page.get_by_role("region", name="消息追踪")).to_contain_text("死信")
+    tab.accessible()
+    assert "ZHANG" not in page.content()  # nobody sees a patient without saying why
+    page.keyboard.press("O")
+    page.keyboard.type("核对项目代码")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("PID|1||P1||ZHANG")).to_be_visible()
+    expect(page.get_by_text("000000  4d 53 48 7c")).to_be_visible()
+    tab.accessible()
+    page.get_by_role("region", name="消息追踪").get_by_label("重投原因").fill("对方已补项目")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="消息追踪")).to_contain_text("成功")
+    assert lis.orders["L1"].item == "GLU"
+    page.keyboard.press("F2")
+    page.keyboard.type("X1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("cell", name="OML^O21")).to_have_count(1)
+    tab.calm()
+    hospital.run(lis.stop())

@@ -11,7 +11,13 @@ board = Board(
     contract=Hub,
     service=HubService,
     tables=tables,
-    pages=[pages.systems, pages.replay],
+    pages=[
+        pages.console,
+        pages.systems,
+        pages.open_text,
+        pages.replay,
+        pages.replay_all,
+    ],
     home=[pages.at_home],
 )
 """The hub calls no board by import: what boards declare in ``interop.py`` it finds at start-up."""

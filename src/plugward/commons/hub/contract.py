@@ -79,6 +79,118 @@ class Opened(Message):
     seq: int
     text: Sensitive
     answer: Sensitive
+    bytes_shown: Sensitive = ""  # the first bytes as hex and text, for what text cannot show
+
+
+class MessageSearch(Message):
+    """What is looked for among all messages; what is empty is anything."""
+
+    text: Sensitive = ""  # a control id, or a patient's number
+    kind: Plain = ""
+    sender: Plain = ""
+    destination: Plain = ""
+    state: Plain = ""  # "dead", "pending"; empty: any
+    since: Instant | None = None
+    until: Instant | None = None
+    before: int = 0  # only what came before this message
+
+
+class MessageEnd(Message):
+    """Where a message went and how it stands there."""
+
+    destination: Plain
+    key: Sensitive
+    route: Plain
+    state: Plain  # "pending", "done", "dead"
+    attempts: int
+    reason: Plain
+    settled_at: Instant | None
+    took_ms: float
+
+
+class FoundMessage(Message):
+    """One message without its text. Whom it is about is masked but for its end."""
+
+    seq: int
+    at: Instant
+    kind: Plain
+    sender: Plain
+    control_id: Plain
+    subject: Sensitive
+    answer: Plain
+    peer: Plain
+    size: int
+    ends: tuple[MessageEnd, ...] = ()
+
+
+class MessagesFound(Message):
+    """A page, the newest first. ``before`` leads to the next one; 0: there is none."""
+
+    messages: tuple[FoundMessage, ...]
+    before: int
+
+
+class FailedAttempt(Message):
+    """An attempt that did not succeed."""
+
+    destination: Plain
+    ended_at: Instant
+    took_ms: float
+    reason: Plain
+
+
+class MessageTrace(Message):
+    """One message through everything."""
+
+    message: FoundMessage
+    attempts: tuple[FailedAttempt, ...]
+
+
+class LineState(StrEnum):
+    OK = "ok"
+    DEGRADED = "degraded"  # errors, or a backlog that grows
+    DOWN = "down"  # nothing gets through
+
+
+class SystemLine(Message):
+    """A system's line to the hub, for the map: the last quarter of an hour."""
+
+    code: Plain
+    name: Plain
+    is_receiver: bool
+    per_minute: float
+    error_rate: float
+    p99_ms: float
+    waiting: int
+    dead: int
+    state: LineState
+    last_error: Plain = ""
+    waits_since: Instant | None = None
+    impact: Plain = ""  # what stops in the hospital meanwhile, as its owner wrote it
+
+
+class MinuteCount(Message):
+    """What went through in a quarter of an hour, a minute."""
+
+    at: Instant
+    per_minute: float
+    error_rate: float
+
+
+class Overview(Message):
+    """How the hub is doing."""
+
+    lines: tuple[SystemLine, ...]
+    services: int
+    calls_today: int
+    per_minute: int
+    busiest_minute: int
+    p99_ms: float
+    waiting: int
+    dead: int
+    oldest_dead: Instant | None
+    throughput: tuple[MinuteCount, ...]
+    problems: tuple[Plain, ...]  # what of the configuration is not in force, and why
 
 
 class SystemConfigured(Event, tag="hub.system.configured.v1", key="system.code"):
@@ -140,6 +252,27 @@ class Hub(Protocol):
     @query(permission="hub.watch")
     async def letters(self, state: LetterState, limit: int = 100) -> tuple[HubLetter, ...]:
         """What waits or was given up, the oldest first, at most 500; never a message's text."""
+        ...
+
+    @query(permission="hub.watch")
+    async def overview(self) -> Overview:
+        """Every line, what goes through, and what does not."""
+        ...
+
+    @query(permission="hub.watch")
+    async def messages(self, search: MessageSearch) -> MessagesFound:
+        """Find messages, the newest first; never their text."""
+        ...
+
+    @query(permission="hub.watch")
+    async def trace(self, seq: int) -> MessageTrace:
+        """One message through everything, without its text. Refuses with ``MessageNotFound``."""
+        ...
+
+    @command(permission="hub.replay")
+    async def replay_all(self, destination: Plain, reason: Plain, limit: int = 500) -> int:
+        """Put a destination's dead letters back on their lanes, the oldest first; how many.
+        Refuses with ``ReasonNeeded``."""
         ...
 
     @command(permission="hub.read-message")

@@ -31,6 +31,7 @@ from .ledger_tables import State
 from .mllp import Peer
 
 MSH_10 = Path("MSH", 1, 10)
+SUBJECT_LENGTH_MAX = 64
 CONTROL_ID_LENGTH = 20  # MSH-10 up to version 2.6
 REPLY_S_MAX = 8.0
 """Senders wait 10 to 30 s. What is not applied by then is durable here and gets its AA."""
@@ -144,6 +145,7 @@ class Intake:
             body=message.raw,
             at=self._clock.now(),
             peer=f"{peer.listener} {peer.address}",
+            subject=message["PID-3"][:SUBJECT_LENGTH_MAX],
         )
         accepted = self._acknowledge(message, Acknowledgement.ACCEPTED, id_)
         waits = bool(plan.waits_for or plan.delivered)

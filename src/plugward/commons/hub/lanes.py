@@ -14,6 +14,8 @@ from enum import StrEnum
 from types import TracebackType
 from uuid import UUID
 
+import msgspec
+
 from plugward.kit.time import Clock, Instant
 
 from .ledger import Delivery, LedgerFailed, LocalLedger, Outcome
@@ -271,7 +273,9 @@ class _Worker:
                 continue
             began = loop.time()
             outcome = await self._attempt(delivery)
-            self._lanes.watch(delivery, outcome, loop.time() - began)
+            took = loop.time() - began
+            self._lanes.watch(delivery, outcome, took)
+            outcome = msgspec.structs.replace(outcome, took_us=int(took * 1_000_000))
             if outcome.state is State.PENDING:
                 held.add(delivery.key)
             else:

@@ -61,6 +61,8 @@ class Arrival(msgspec.Struct, frozen=True):
     body: bytes
     at: Instant
     peer: str = ""
+    subject: str = ""
+    """Whom it is about, PID-3, for whoever searches."""
 
     @property
     def digest(self) -> bytes:
@@ -147,6 +149,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """The kind of failure, by which patience is counted."""
     parcels: tuple[Parcel, ...] = ()
     """What has to go out because of this, queued in the same commit."""
+    took_us: int = 0
+    """How long the attempt took."""
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -375,6 +379,10 @@ class LocalLedger:
         rows = await self._read(lambda c: c.execute(sql.LETTERS, (state, limit)).fetchall())
         return [_letter(row) for row in rows]
 
+    async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Something of one's own, such as a search, on the thread that reads."""
+        return await self._read(function)
+
     async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         assert self._reader is not None
         return await self._loop.run_in_executor(self._reading, function, self._reader)
@@ -452,6 +460,7 @@ def _row(arrival: Arrival, digest: bytes, at: int) -> tuple[Any, ...]:
         arrival.peer,
         at,
         arrival.body,
+        arrival.subject,
     )
 
 
@@ -473,9 +482,13 @@ def _settle(
         lane = delivery.lane
         if outcome.reply is not None:
             connection.execute(sql.ANSWER, (outcome.reply, outcome.code, delivery.seq))
+        if outcome.state is not State.DONE:
+            place = (delivery.seq, delivery.destination, delivery.part)
+            connection.execute(sql.ADD_ATTEMPT, (*place, now, outcome.took_us, outcome.reason))
         if outcome.state is State.PENDING:
             continue
-        ended = (outcome.state, delivery.attempts + 1, outcome.reason, now, outcome.answer)
+        attempts = delivery.attempts + 1
+        ended = (outcome.state, attempts, outcome.reason, now, outcome.answer, outcome.took_us)
         connection.execute(sql.FINISH, (*ended, *lane, delivery.seq, delivery.part))
         if outcome.parcels:
             (first,) = connection.execute(sql.PARTS, (delivery.seq,)).fetchone()

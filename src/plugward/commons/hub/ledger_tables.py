@@ -35,7 +35,8 @@ CREATE TABLE IF NOT EXISTS message (
     received_at INTEGER NOT NULL,
     body BLOB NOT NULL,
     answer BLOB,
-    code TEXT NOT NULL DEFAULT ''
+    code TEXT NOT NULL DEFAULT '',
+    subject TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS refused (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -45,6 +46,18 @@ CREATE TABLE IF NOT EXISTS refused (
     body BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS message_sender ON message (sender, control_id);
+CREATE INDEX IF NOT EXISTS message_control ON message (control_id);
+CREATE INDEX IF NOT EXISTS message_subject ON message (subject) WHERE subject <> '';
+CREATE INDEX IF NOT EXISTS message_kind ON message (kind);
+CREATE TABLE IF NOT EXISTS attempt (
+    seq INTEGER NOT NULL,
+    destination TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL,
+    took INTEGER NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS attempt_message ON attempt (seq);
 CREATE TABLE IF NOT EXISTS delivery (
     destination TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -57,6 +70,7 @@ CREATE TABLE IF NOT EXISTS delivery (
     settled_at INTEGER,
     body BLOB,
     answer BLOB,
+    took INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (destination, key, seq, part)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS delivery_open ON delivery (state, seq) WHERE state <> 'done';
@@ -75,7 +89,7 @@ CREATE TABLE IF NOT EXISTS lane (
 CREATE INDEX IF NOT EXISTS lane_due ON lane (destination, due_at);
 """
 
-VERSION = 2
+VERSION = 3
 # The first shape had one delivery for each message and lane, and no body of its own.
 FROM_1 = """
 ALTER TABLE delivery RENAME TO delivery_1;
@@ -89,13 +103,22 @@ SELECT destination, key, seq, state, attempts, reason, settled_at, answer FROM d
 DROP TABLE delivery_1;
 """
 
+# The second could not be searched by patient, and kept no times of attempts.
+FROM_2 = """
+ALTER TABLE message ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+"""
+FROM_2_DELIVERY = """
+ALTER TABLE delivery ADD COLUMN took INTEGER NOT NULL DEFAULT 0;
+"""
+
 FIND_SAME = """
 SELECT seq, id, digest, answer, code FROM message
 WHERE sender = ? AND control_id = ? AND received_at >= ? ORDER BY seq DESC LIMIT 1
 """
 ADD = """
-INSERT INTO message (id, sender, control_id, digest, kind, peer, received_at, body, answer, code)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO message
+    (id, sender, control_id, digest, kind, peer, received_at, body, subject, answer, code)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 # The first answer stands, but for AE: that one asked the sender to come again.
 ANSWER = """
@@ -129,8 +152,11 @@ UPDATE lane SET due_at = ?, reason = ?, attempts = CASE fault WHEN ? THEN attemp
 WHERE destination = ? AND key = ?
 """
 FINISH = """
-UPDATE delivery SET state = ?, attempts = ?, reason = ?, settled_at = ?, answer = ?
+UPDATE delivery SET state = ?, attempts = ?, reason = ?, settled_at = ?, answer = ?, took = ?
 WHERE destination = ? AND key = ? AND seq = ? AND part = ?
+"""
+ADD_ATTEMPT = """
+INSERT INTO attempt (seq, destination, part, ended_at, took, reason) VALUES (?, ?, ?, ?, ?, ?)
 """
 CLOSE_LANE = """
 DELETE FROM lane WHERE destination = ? AND key = ? AND NOT EXISTS (
@@ -161,6 +187,10 @@ FROM delivery d JOIN message m ON m.seq = d.seq
 LEFT JOIN lane l ON l.destination = d.destination AND l.key = d.key
 WHERE d.state = ? AND d.state <> 'done' ORDER BY d.seq LIMIT ?
 """
+DEAD_OF = """
+SELECT DISTINCT seq, key FROM delivery
+WHERE state = 'dead' AND state <> 'done' AND destination = ? ORDER BY seq LIMIT ?
+"""
 BACKLOG = """
 SELECT destination, count(*) FROM delivery WHERE state = ? AND state <> 'done'
 GROUP BY destination
@@ -181,14 +211,22 @@ def prepare(connection: sqlite3.Connection) -> None:
     if version > VERSION:
         raise LedgerTooNew(f"the ledger is of shape {version}; this release knows {VERSION}")
     known = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
-    is_first_shape = "delivery" in known and version < VERSION
+    is_older = "delivery" in known and version < VERSION
+    is_first_shape = is_older and version < 2  # noqa: PLR2004 - the second shape
     connection.executescript(
         "BEGIN IMMEDIATE;"
+        + (FROM_2 if is_older else "")
+        + (FROM_2_DELIVERY if is_older and not is_first_shape else "")
         + (FROM_1 if is_first_shape else "")
         + SCHEMA
         + (FROM_1_COPY if is_first_shape else "")
         + f"PRAGMA user_version = {VERSION}; COMMIT;"
     )
+
+
+def dead_of(connection: sqlite3.Connection, destination: str, limit: int) -> list[tuple[int, str]]:
+    """A destination's dead letters, the oldest first."""
+    return connection.execute(DEAD_OF, (destination, limit)).fetchall()
 
 
 class LedgerTooNew(RuntimeError):

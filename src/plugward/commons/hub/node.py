@@ -154,6 +154,11 @@ class Node:
             self._lock.close()
 
     # ── deciding ────────────────────────────────────────────────────────────────────────────
+    @property
+    def destinations(self) -> set[str]:
+        """Where something may be sent."""
+        return {*self.endpoints, *self._others}
+
     def is_there(self, destination: str) -> bool:
         """Whether something may be sent there."""
         return destination in self.endpoints or destination in self._others
@@ -291,6 +296,11 @@ class Node:
             except (OSError, RouteInvalid) as error:
                 _log.warning("the configuration could not be looked at: %s", error)
 
+    @property
+    def all_problems(self) -> dict[str, str]:
+        """What of the configuration and the routes is not in force, and why."""
+        return {**self.problems, **self.router.problems}
+
     # ── telling ─────────────────────────────────────────────────────────────────────────────
     def live(self) -> Live:
         """How it is doing."""
@@ -301,7 +311,7 @@ class Node:
             rows=tuple(self.measures.rows(now)),
             minutes=tuple(self.measures.minutes(now)),
             routes={name: route.version for name, route in self.router.active.items()},
-            problems={**self.problems, **self.router.problems},
+            problems=self.all_problems,
             connected={name: one.is_connected() for name, one in self.endpoints.items()},
             pending={name: count for name, count in self.ledger.pending.items() if count > 0},
         )

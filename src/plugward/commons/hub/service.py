@@ -19,6 +19,8 @@ from plugward.kernel.runtime import Runtime
 from plugward.kit.ids import derive, new_id
 from plugward.kit.time import Clock
 
+from . import console
+from . import ledger_tables as sql
 from .catalogue import Catalogue, check
 from .connectors.sources import start_sources
 from .contract import (
@@ -29,14 +31,18 @@ from .contract import (
     LetterState,
     MessageNotFound,
     MessageOpened,
+    MessageSearch,
+    MessagesFound,
+    MessageTrace,
     Opened,
+    Overview,
     ReasonNeeded,
     System,
     SystemConfigured,
     SystemStatus,
 )
 from .destinations import MllpDestination
-from .hl7 import Hl7Error, Message, parse
+from .hl7 import Message, parse
 from .intake import NotGranted, Plan, control_id_of, kind_of
 from .lanes import POLICY, Destination
 from .ledger import Arrival, Delivery, Lane, LedgerFailed, Outcome
@@ -45,12 +51,17 @@ from .measures import NO_CALLS, Direction, Tally
 from .mllp import MllpClient, MllpServer, Peer
 from .node import NOTHING, Node
 from .outside import Connector, HubOutside
+from .overview import overview
 from .routes import SENDER, Routes, written
+from .search import hit as hit_of
+from .search import search as find
+from .search import tries
 from .tables import systems
 
 BOARDS = "boards"
 SYSTEMS_MAX = 1_000
 LETTERS_MAX = 500
+TEXT_SHOWN_MAX = 20_000
 SEQ_MAX = 2**63 - 1  # what the ledger can count to
 
 
@@ -202,27 +213,69 @@ class HubService(Hub):
             raise MessageNotFound
         answer, _ = await self._ledger.first_answer(seq)
         await self._note_opened(seq, reason)
-        return Opened(seq=seq, text=_shown(body), answer=_shown(answer or b""))
+        return Opened(
+            seq=seq,
+            text=console.shown(body)[:TEXT_SHOWN_MAX],
+            answer=console.shown(answer or b""),
+            bytes_shown=console.hexed(body),
+        )
 
     async def replay(self, seq: int, destination: str, key: str, reason: str) -> None:
         if not reason.strip():
             raise ReasonNeeded
         if seq > SEQ_MAX:
             raise LetterNotFound
-        await self._note_replayed(seq, destination, reason)
+        await self._note_replayed((seq,), destination, reason)
         if not await self._ledger.replay(seq, Lane(destination, key)):
             raise LetterNotFound
         self._lanes.nudge(destination)
+
+    async def replay_all(self, destination: str, reason: str, limit: int = 500) -> int:
+        if not reason.strip():
+            raise ReasonNeeded
+        limit = max(1, min(limit, LETTERS_MAX))
+        letters = await self._ledger.read(lambda c: sql.dead_of(c, destination, limit))
+        await self._note_replayed(tuple(seq for seq, _ in letters), destination, reason)
+        count = 0
+        for seq, key in letters:
+            count += await self._ledger.replay(seq, Lane(destination, key))
+        self._lanes.nudge(destination)
+        return count
+
+    # ── the console ─────────────────────────────────────────────────────────────────────────
+    async def overview(self) -> Overview:
+        names = {system.code: system.name for system in self._catalogue.all()}
+        return await overview(self._node, names, without=BOARDS)
+
+    async def messages(self, search: MessageSearch) -> MessagesFound:
+        asked = console.wanted(search)
+        hits = await self._ledger.read(lambda c: find(c, asked))
+        return MessagesFound(
+            messages=tuple(console.found(hit) for hit in hits.messages), before=hits.before
+        )
+
+    async def trace(self, seq: int) -> MessageTrace:
+        hit = await self._ledger.read(lambda c: hit_of(c, seq))
+        if hit is None:
+            raise MessageNotFound
+        failed = await self._ledger.read(lambda c: tries(c, seq))
+        return MessageTrace(
+            message=console.found(hit), attempts=tuple(console.attempt(one) for one in failed)
+        )
 
     @in_work
     def _note_opened(self, work: Work, seq: int, reason: str) -> None:
         work.publish(MessageOpened(seq=seq, reader=work.actor.id, reason=reason))
 
     @in_work
-    def _note_replayed(self, work: Work, seq: int, destination: str, reason: str) -> None:
-        work.publish(
-            LetterReplayed(seq=seq, destination=destination, author=work.actor.id, reason=reason)
-        )
+    def _note_replayed(
+        self, work: Work, letters: tuple[int, ...], destination: str, reason: str
+    ) -> None:
+        author = work.actor.id
+        for seq in letters:
+            work.publish(
+                LetterReplayed(seq=seq, destination=destination, author=author, reason=reason)
+            )
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────
     def _for_boards(self, message: Message, peer: Peer) -> Plan:
@@ -305,6 +358,7 @@ class HubService(Hub):
             kind=kind_of(message),
             body=message.raw,
             at=self._clock.now(),
+            subject=message["PID-3"],
         )
         try:
             await self._ledger.append(arrival, [lane])  # a repeat of the fact is found by its id
@@ -340,11 +394,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _shown(body: bytes) -> str:
-    try:
-        text = parse(body).text
-    except Hl7Error:
-        text = body.decode("utf-8", "backslashreplace")
-    return text.replace("\r", "\n")

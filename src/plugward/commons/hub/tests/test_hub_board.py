@@ -12,15 +12,24 @@ from plugward.commons.hub.board import board
 from plugward.commons.hub.contract import (
     Hub,
     LetterNotFound,
+    LetterReplayed,
     LetterState,
+    LineState,
     MessageNotFound,
+    MessageOpened,
+    MessageSearch,
     ReasonNeeded,
     System,
     SystemConfigured,
     SystemInvalid,
 )
+from plugward.commons.hub.drawing import map_of
 from plugward.commons.hub.hl7 import parse
+from plugward.commons.hub.ledger import Arrival, Lane, LocalLedger, Outcome
+from plugward.commons.hub.ledger_tables import State
+from plugward.commons.hub.measures import Direction, Measures
 from plugward.commons.hub.mllp import MllpClient
+from plugward.commons.hub.overview import line, line_state, quarters
 from plugward.commons.hub.service import HubService
 from plugward.kernel import Message, Unavailable
 from plugward.kernel.auditlog import AuditLog
@@ -31,6 +40,7 @@ from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.databases import Databases
 from plugward.kernel.testing import TRANSPORTS, Bench, a_tester
 from plugward.kit.ids import new_id
+from plugward.kit.time import hospital_time
 from plugward.vocabulary import CampusCode
 
 REG = System(
@@ -233,3 +243,125 @@ async def test_a_slow_service_is_left_when_the_caller_has_no_time_left(bench: Be
     )
     with calling(call), pytest.raises(Unavailable, match="time-out"):
         await bench.runtime.outside.send("payment-channel", CHARGE, Charged)
+
+
+# ── the console ─────────────────────────────────────────────────────────────────────────────
+
+
+def oml(number: int, patient: str = "P0000002096") -> Arrival:
+    body = (
+        f"MSH|^~\\&|PLUGWARD|C1|LIS|C1|20260302||OML^O21^OML_O21|X{number}|P|2.5.1||||||UNICODE "
+        f"UTF-8\rPID|1||{patient}||张示例\rORC|NW|L1\r"
+    ).encode()
+    return Arrival(
+        id=new_id(),
+        sender="PLUGWARD>LIS",
+        control_id=f"X{number}",
+        kind="OML^O21",
+        body=body,
+        at=hospital_time(f"2026-03-02 07:{number:02d}"),
+        subject=patient,
+    )
+
+
+async def kept(bench: Bench, *arrivals: Arrival) -> LocalLedger:
+    await bench.ready()
+    ledger = service_of(bench)._ledger
+    for one in arrivals:
+        await ledger.append(one, [Lane("LIS", one.subject)])
+    return ledger
+
+
+async def given_up(ledger: LocalLedger) -> None:
+    """Somebody at LIS says AR to all that waits there."""
+    for one in ledger.heads("LIS", lanes=9, per_lane=9):
+        await ledger.settle([(one, Outcome(State.DEAD, "AR 项目未登记", took_us=5_000_000))])
+
+
+async def test_messages_are_found_by_any_field_and_never_show_whom_they_are_about(
+    bench: Bench,
+) -> None:
+    await kept(bench, *(oml(n, patient=f"P000000{n}096") for n in range(3)))
+    hub = bench.client(Hub)
+
+    async def found(search: MessageSearch) -> list[str]:
+        return [one.control_id for one in (await hub.messages(search)).messages]
+
+    assert await found(MessageSearch()) == ["X2", "X1", "X0"]
+    assert await found(MessageSearch(text="X1")) == ["X1"]
+    assert await found(MessageSearch(text="P0000002096")) == ["X2"]
+    assert await found(MessageSearch(kind="OML^O21", sender="PLUGWARD>LIS", before=2)) == ["X0"]
+    assert await found(MessageSearch(kind="ORU^R01")) == []
+    assert await found(MessageSearch(destination="LIS", state="pending")) == ["X2", "X1", "X0"]
+    assert await found(MessageSearch(destination="EMR")) == []
+    since = hospital_time("2026-03-02 07:01")
+    assert await found(MessageSearch(since=since)) == ["X2", "X1"]
+    assert await found(MessageSearch(until=since)) == ["X0"]
+    [one] = (await hub.messages(MessageSearch(text="X1"))).messages
+    assert one.subject == "****1096"
+
+
+async def test_a_search_that_finds_more_than_a_page_says_where_to_go_on(bench: Bench) -> None:
+    await kept(bench, *(oml(n) for n in range(60)))
+    hub = bench.client(Hub)
+    first = await hub.messages(MessageSearch())
+    assert (len(first.messages), first.before) == (50, 11)
+    second = await hub.messages(MessageSearch(before=first.before))
+    assert (len(second.messages), second.before) == (10, 0)
+
+
+async def test_a_dead_letter_is_traced_opened_with_a_reason_and_sent_again(bench: Bench) -> None:
+    """死信：可追踪每次失败，写明原因方可看原文（含十六进制），再批量重放。"""
+    ledger = await kept(bench, oml(1), oml(2))
+    await given_up(ledger)
+    hub = bench.client(Hub)
+    trace = await hub.trace(1)
+    [attempt] = trace.attempts
+    assert (attempt.destination, attempt.took_ms, attempt.reason) == ("LIS", 5000, "AR 项目未登记")
+    assert [(end.state, end.attempts) for end in trace.message.ends] == [("dead", 1)]
+    with pytest.raises(MessageNotFound):
+        await hub.trace(99)
+    opened = await hub.open_message(1, "核对")
+    assert "张示例" in opened.text
+    assert opened.bytes_shown.startswith("000000  4d 53 48 7c 5e 7e 5c 26")
+    assert [one.seq for one in bench.published(MessageOpened)] == [1]
+    [line] = [one for one in (await hub.overview()).lines if one.code == "LIS"]
+    assert (line.dead, line.state) == (2, LineState.DEGRADED)
+    with pytest.raises(ReasonNeeded):
+        await hub.replay_all("LIS", " ")
+    assert await hub.replay_all("LIS", "对方已补项目") == 2
+    assert [one.seq for one in bench.published(LetterReplayed)] == [1, 2]
+    assert (await ledger.backlog(State.PENDING), await ledger.dead_letters()) == ({"LIS": 2}, [])
+
+
+@pytest.mark.parametrize(
+    ("failed", "waiting", "dead", "state"),
+    [
+        (0, 0, 0, LineState.OK),
+        (1, 0, 0, LineState.DEGRADED),
+        (0, 0, 1, LineState.DEGRADED),
+        (9, 3, 0, LineState.DOWN),
+        (9, 0, 0, LineState.DEGRADED),
+    ],
+)
+def test_a_line_is_down_when_most_of_it_fails_and_something_waits(
+    failed: int, waiting: int, dead: int, state: LineState
+) -> None:
+    measures = Measures()
+    at = hospital_time("2026-03-02 08:00")
+    for number in range(10):
+        error = "connect" if number < failed else ""
+        measures.count("LIS", "OML^O21", Direction.OUT, at=at, seconds=0.01, error=error)
+    [row] = measures.rows(at)
+    assert line_state(row, waiting, dead) is state
+
+
+def test_throughput_is_told_in_quarters_and_the_map_puts_what_fails_first() -> None:
+    minutes = [(n, 60, 6 if n >= 15 else 0) for n in range(30)]
+    assert [(one.per_minute, one.error_rate) for one in quarters(minutes)] == [(60, 0), (60, 0.1)]
+    lines = [
+        line(f"S{n}", f"S{n}", None, is_receiver=True, dead=1 if n == 7 else 0) for n in range(9)
+    ]
+    drawn = map_of(tuple(lines))
+    assert [box.line.code for box in drawn.boxes] == ["S7", "S0", "S1", "S2", "S3"]
+    assert drawn.more == 4

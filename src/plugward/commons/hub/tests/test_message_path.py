@@ -29,6 +29,7 @@ from plugward.commons.hub.ledger import (
 )
 from plugward.commons.hub.ledger_tables import State
 from plugward.commons.hub.mllp import Limits, MllpClient, MllpServer, Peer
+from plugward.commons.hub.search import Wanted, search
 from plugward.kernel.clock import ManualClock
 from plugward.kit.ids import new_id
 
@@ -520,3 +521,24 @@ async def test_an_outage_does_not_use_up_the_patience_for_refusals(tmp_path: Pat
         await wait_until(lambda: node.ledger.pending["LIS"] == 0)
         assert not await node.ledger.dead_letters()
     assert tried == [*kinds, ""]
+
+
+async def test_a_ledger_of_the_second_shape_can_be_searched_afterwards(tmp_path: Path) -> None:
+    """It was not found by patient, and kept no times of attempts; what waits goes on."""
+    async with running(tmp_path, TO_LIS) as node:
+        await node.send(adt("1"))
+    with sqlite3.connect(tmp_path / "hub.sqlite") as before:
+        before.executescript(
+            "DROP INDEX message_subject; DROP INDEX message_kind; DROP INDEX message_control;"
+            "DROP TABLE attempt; ALTER TABLE message DROP COLUMN subject;"
+            "ALTER TABLE delivery DROP COLUMN took; PRAGMA user_version = 2;"
+        )
+    before.close()
+    async with running(tmp_path, TO_LIS) as node:
+        await node.send(adt("2"))
+        for one in node.ledger.heads("LIS", lanes=8, per_lane=8):
+            await node.ledger.settle([(one, Outcome(State.DEAD, "AR", took_us=7))])
+        [new] = (await node.ledger.read(lambda c: search(c, Wanted(text="P1")))).messages
+        assert (new.control_id, new.ends[0].took_us) == ("2", 7)
+        [old] = (await node.ledger.read(lambda c: search(c, Wanted(text="1")))).messages
+        assert (old.subject, old.ends[0].state) == ("", State.DEAD)
