@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -121,7 +121,43 @@ class Files(Endpoint, frozen=True, tag="files"):
     suffix: str = ".hl7"
 
 
-AnyEndpoint = Mllp | Http | Soap | Files
+class Database(Endpoint, frozen=True, tag="database"):
+    """A statement for each message, which is a JSON object of its parameters."""
+
+    url_file: str
+    """A file with the SQLAlchemy URL, readable for nobody else."""
+    statement: str
+
+
+class Mail(Endpoint, frozen=True, tag="mail"):
+    """An e-mail for each message."""
+
+    host: str
+    sender: str
+    to: tuple[str, ...]
+    port: int = 25
+    subject: str = "Plugward"
+    user: str = ""
+    password_file: str = ""
+    starttls: bool = False
+    answer_s: float = 30.0
+    tls: Tls | None = None
+
+
+class Sftp(Endpoint, frozen=True, tag="sftp"):
+    """A file for each message on another machine."""
+
+    host: str
+    user: str
+    key: str
+    known_hosts: str
+    folder: str
+    port: int = 22
+    suffix: str = ".hl7"
+    networks: tuple[str, ...] = ()
+
+
+AnyEndpoint = Mllp | Http | Soap | Database | Mail | Sftp | Files
 
 
 @dataclass(frozen=True)
@@ -151,13 +187,7 @@ def ready(name: str, endpoint: AnyEndpoint, *, base: Path) -> Ready:
         if kind not in set(Kind):
             raise EndpointInvalid(f"{name}: retry.{kind} is no kind of failure")
     try:
-        if isinstance(endpoint, Mllp):
-            return _mllp(name, endpoint, base)
-        if isinstance(endpoint, Http):
-            return _http(name, endpoint, base)
-        if isinstance(endpoint, Soap):
-            return _soap(name, endpoint, base)
-        return _files(name, endpoint, base)
+        return _MAKERS[type(endpoint)](name, endpoint, base)
     except (ValueError, OSError) as error:
         raise EndpointInvalid(f"{name}: {error}") from None
 
@@ -247,6 +277,44 @@ def _headers(told: Http | Soap, base: Path) -> dict[str, str]:
     return {**told.headers, "Authorization": f"Bearer {token}"}
 
 
+def _database(name: str, told: Database, base: Path) -> Ready:
+    from .receivers.rows_out import RowsOut  # noqa: PLC0415 - only where it is used
+
+    there = RowsOut(base / told.url_file, told.statement, connections=told.connections)
+    return Ready(told, _destination(name, told, there.deliver), lambda: there.answers, there.close)
+
+
+def _mail(name: str, told: Mail, base: Path) -> Ready:
+    from .receivers.mail_out import MailOut, Server  # noqa: PLC0415 - only where it is used
+
+    tls = client_tls(told.tls or Tls(), base) if told.starttls else None
+    password = ""
+    if told.password_file:
+        password = (base / told.password_file).read_text("utf-8").strip()
+    server = Server(told.host, told.port, told.user, password, tls, told.answer_s)
+    there = MailOut(server, told.sender, told.to, told.subject)
+    return Ready(told, _destination(name, told, there.deliver), lambda: there.answers, there.close)
+
+
+def _sftp(name: str, told: Sftp, base: Path) -> Ready:
+    try:
+        from .receivers.sftp_out import SftpOut  # noqa: PLC0415 - half a second, only where used
+        from .sftp import SftpLink  # noqa: PLC0415 - as above
+    except ImportError:
+        raise ValueError("SFTP destinations need asyncssh: install plugward[sftp]") from None
+
+    link = SftpLink(
+        told.host,
+        told.port,
+        user=told.user,
+        key=base / told.key,
+        known_hosts=base / told.known_hosts,
+        networks=networks_of(told.networks),
+    )
+    there = SftpOut(link, told.folder, told.suffix)
+    return Ready(told, _destination(name, told, there.deliver), lambda: link.is_open, link.close)
+
+
 def _files(name: str, told: Files, base: Path) -> Ready:
     folder = base / told.folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -310,3 +378,14 @@ class _HttpDestination:
             raise
         self.answers = True
         return judged(answer.status, answer.headers, answer.body)
+
+
+_MAKERS: dict[type[Endpoint], Callable[[str, Any, Path], Ready]] = {
+    Mllp: _mllp,
+    Http: _http,
+    Soap: _soap,
+    Database: _database,
+    Mail: _mail,
+    Sftp: _sftp,
+    Files: _files,
+}

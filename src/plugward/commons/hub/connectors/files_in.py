@@ -25,7 +25,7 @@ from ..web.asgi import BODY_BYTES_MAX
 from .sources_declared import FilesIn, Whole
 
 TAKING, PROCESSED, FAILED = ".taking", "processed", "failed"
-_UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp")
+UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp")
 _AT_ONCE = 500
 
 
@@ -93,7 +93,7 @@ class FilesSource:
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.name
-                if name.startswith(".") or name.lower().endswith(_UNFINISHED):
+                if name.startswith(".") or name.lower().endswith(UNFINISHED):
                     continue
                 if not fnmatchcase(name, self._told.pattern) or self._is_mark(name):
                     continue

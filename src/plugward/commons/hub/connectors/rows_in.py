@@ -6,14 +6,13 @@ The other side's driver is the site's choice: whatever SQLAlchemy speaks through
 
 import asyncio
 import hashlib
-import os
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..database import engine_of
 from ..node import Node
 from ..routing import Incoming
 from ..taking import Verdict, take
@@ -23,16 +22,6 @@ from .sources_declared import DatabaseIn
 
 class NotAsked(OSError):
     """The database did not answer the query."""
-
-
-def engine_of(file: Path) -> Engine:
-    """By a file that nobody else may read. ``ValueError`` says what is wrong."""
-    if os.stat(file).st_mode & 0o077:
-        raise ValueError(f"{file.name} holds a password: chmod 600")
-    try:
-        return create_engine(file.read_text("utf-8").strip(), pool_pre_ping=True, pool_size=2)
-    except (SQLAlchemyError, ImportError) as error:
-        raise ValueError(f"{file.name}: {type(error).__name__}") from None  # not the password
 
 
 class RowsSource:

@@ -14,6 +14,7 @@ from .sources_declared import (
     AnySource,
     DatabaseIn,
     FilesIn,
+    SftpIn,
     SourceInvalid,
     read_sources,
 )
@@ -90,7 +91,13 @@ class Sources:
                 from .rows_in import RowsSource  # noqa: PLC0415 - only where it is used
 
                 return RowsSource(name, told, self._node, self._positions)
+            if isinstance(told, SftpIn):
+                from .sftp_in import SftpSource  # noqa: PLC0415 - as above
+
+                return SftpSource(name, told, self._node)
             return TimerSource(name, told, self._node, self._positions)
+        except ImportError:
+            raise SourceInvalid(f"{FILE}: {name}: SFTP needs plugward[sftp]") from None
         except (ValueError, OSError) as error:
             raise SourceInvalid(f"{FILE}: {name}: {error}") from None
 

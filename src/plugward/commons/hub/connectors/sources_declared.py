@@ -74,7 +74,24 @@ class DatabaseIn(Source, frozen=True, tag="database"):
     limit: int = 500
 
 
-AnySource = FilesIn | TimerIn | DatabaseIn
+class SftpIn(Source, frozen=True, tag="sftp"):
+    """Files of another machine's folder become messages ``file NAME``."""
+
+    host: str
+    user: str
+    key: str
+    """A file of the data folder with our key."""
+    known_hosts: str
+    """A file of the data folder with the other side's."""
+    folder: str
+    port: int = 22
+    pattern: str = "*"
+    settle_s: float = 5.0
+    keep: bool = True
+    networks: tuple[str, ...] = ()
+
+
+AnySource = FilesIn | TimerIn | DatabaseIn | SftpIn
 
 
 def read_sources(path: Path) -> dict[str, AnySource]:
@@ -102,5 +119,7 @@ def _problem(name: str, source: AnySource) -> str:
         return "" if has_both and source.limit > 0 else "the query holds :after and :limit"
     if isinstance(source, FilesIn):
         return "" if source.mark else "mark is what a file's mark ends with"
+    if isinstance(source, SftpIn):
+        return "" if source.folder else "folder is a folder of the other side"
     is_time = re.fullmatch(r"(([01]\d|2[0-3]):[0-5]\d)?", source.at)
     return "" if is_time else "at is a time such as 02:00"

@@ -1,0 +1,1 @@
+"""Receivers 收件方: kinds of destinations that are loaded when they are used."""
