@@ -58,6 +58,23 @@ def audit(data: Data = DEFAULT_DATA, json: Json = False) -> None:
 
 
 @app.command()
+def doctor(
+    data: Data = DEFAULT_DATA,
+    security: Annotated[
+        bool, typer.Option("--security", help="Also the rows of the security checks.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="Portal port.")] = 8000,
+    mllp_port: Annotated[int, typer.Option(help="HL7 v2 port (MLLP).")] = 2575,
+    json: Json = False,
+) -> None:
+    """Name what is wrong with the hospital and what to do next. Changes nothing."""
+    from plugward.rack.doctor import Wanted
+
+    wanted = Wanted(port=port, mllp_port=mllp_port, security=security)
+    _run("doctor", "doctor", data, wanted=wanted, as_json=json)
+
+
+@app.command()
 def backup(
     to: Annotated[Path, typer.Argument(help="A new folder for the backup.")],
     data: Data = DEFAULT_DATA,
