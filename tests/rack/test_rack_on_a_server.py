@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -25,9 +26,11 @@ from plugward.rack.postgres import Postgres
 from plugward.rack.supervisor.servers import alive
 from plugward.rack.supervisor.spec import Spec, read_secret
 
+from ..databases.servers import mariadb, run_sql
 from .desk import FrontDesk, clinic
 from .running import PLUGWARD, Running, rack_up, until
 
+ROLES = re.compile(r"\w+_rt")
 PLAN = '[rack]\nmllp_port = 0\ndatabase = "postgresql"\n'
 # Eight clerks ask more in a second than any eight people.
 SETTINGS = "[boards.portal]\nrate_per_s = 100000\nrate_burst = 100000\n"
@@ -97,9 +100,32 @@ async def test_a_front_desk_on_postgresql(tmp_path: Path) -> None:
         ours = Postgres(data / "postgresql", connections_max=80, port=int(pid_file[3]))
         await a_login_reaches_its_own_board_only(ours)
         nothing_secret_is_told(data, rack)
+        backed_up(data, tmp_path / "backup")
         stopped(rack)
         assert not alive(int(pid_file[0]))
     audited(data)
+    without_its_server(data, tmp_path / "later")
+
+
+def without_its_server(data: Path, backup: Path) -> None:
+    told = subprocess.run(
+        [PLUGWARD, "backup", backup, "--data", data], capture_output=True, text=True, check=False
+    )
+    assert told.returncode != 0
+    assert "plugward rack up first" in " ".join(told.stdout.split())
+
+
+def backed_up(data: Path, backup: Path) -> None:
+    """While the rack works: its rows, none of the server's own files; restored, it is whole."""
+    restored = backup.with_name("restored")
+    for command in (
+        ["backup", backup, "--data", data],
+        ["restore", backup, "--data", restored],
+    ):
+        made = subprocess.run([PLUGWARD, *command], capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stdout + made.stderr
+    assert not any("postmaster" in str(file) for file in restored.rglob("*"))
+    audited(restored)
 
 
 async def a_login_reaches_its_own_board_only(server: Postgres) -> None:
@@ -143,6 +169,29 @@ def nothing_secret_is_told(data: Path, rack: Running) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(300)
+async def test_a_front_desk_on_the_site_s_mariadb(tmp_path: Path) -> None:
+    """The address names the owner; every process still has a login and a share of its own."""
+    with mariadb() as url:
+        await asyncio.to_thread(run_sql, url, "DROP USER IF EXISTS ''@'localhost'")
+        plan_text = PLAN.replace("postgresql", f"{url}&prefix=east_")
+        data, plan = a_folder(tmp_path, plan_text)
+        with rack_up(data, plan, "--demo", seconds=150) as rack:
+            async with at_work(rack) as desk:
+                await desk.after(40)
+                found = rack.whole()
+            assert found.healthy
+            assert all(board.connections for board in found.boards)
+            assert 0 < found.connections <= 80
+            grants = "SHOW GRANTS FOR `east_pw_patients`@`%`"
+            told = "\n".join(str(row[0]) for row in await asyncio.to_thread(run_sql, url, grants))
+            assert "MAX_USER_CONNECTIONS" in told
+            assert {role for role in ROLES.findall(told)} == {"east_patients_rt", "east_audit_rt"}
+            stopped(rack)
+        audited(data)
+
+
+@pytest.mark.full
 @pytest.mark.timeout(180)
 async def test_the_server_is_killed_and_comes_back(tmp_path: Path) -> None:
     data, plan = a_folder(tmp_path, PLAN)
@@ -173,4 +222,4 @@ def test_a_hospital_stays_where_it_is(tmp_path: Path) -> None:
     ):
         found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert found.returncode == 2, found.stdout
-        assert "is a hospital on postgresql" in found.stdout
+        assert "is a hospital on postgresql" in " ".join(found.stdout.split())

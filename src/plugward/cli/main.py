@@ -184,6 +184,14 @@ def rack_up(
     _run("rack", "up", plan, data, demo=demo, port=port)
 
 
+@rack.command("restart")
+def rack_restart(
+    board: Annotated[str, typer.Argument(help="The board's name.")], data: Data = DEFAULT_DATA
+) -> None:
+    """Start a board's processes anew, one replica after the other, while patients are served."""
+    _run("plug", "act", "restart", board, data)
+
+
 @rack.command("status")
 def rack_status(data: Data = DEFAULT_DATA, json: Json = False) -> None:
     """Every board with version, processes, replicas, memory and health."""

@@ -86,8 +86,10 @@ class Runtime:
         transport: Transport = Transport.STRICT,
         settings: dict[str, dict[str, Any]] | None = None,
         reacting: bool = True,
+        standby: bool = False,
         bindings: Bindings = NOTHING_BOUND,
     ) -> None:
+        """``standby``: another process reacts for these boards; this one answers until its turn."""
         guard()
         self.databases = databases
         self.clock = clock
@@ -102,7 +104,8 @@ class Runtime:
         self._housekeeping: Timer | None = None
         self.outside: Outside = _Nowhere()
         self._settings = settings or {}
-        self._reacting = reacting
+        self._reacting = reacting and not standby
+        self._standby = standby
 
     @property
     def reacting(self) -> bool:
@@ -152,8 +155,33 @@ class Runtime:
                 self._connect(self.plugged[board.name])
         for plugged in self.plugged.values():
             await self._begin(plugged)
+        self._keep_house()
+
+    async def react(self) -> None:
+        """Our turn among the processes of these boards: hear facts, ring timers, keep the log."""
+        self._reacting, self._standby = True, False
+        for plugged in list(self.plugged.values()):
+            await self._take_part(plugged)
+        self._keep_house()
+
+    async def rest(self) -> None:
+        """Somebody else's turn: what is under way ends, calls are answered as ever."""
+        self._reacting, self._standby = False, True
+        self._leave_house()
+        for name, plugged in self.plugged.items():
+            _silence(plugged)
+            consumers, plugged.consumers = plugged.consumers, {}
+            await asyncio.gather(*(consumer.stop() for consumer in consumers.values()))
+            self.audit.forget(name)
+
+    def _keep_house(self) -> None:
         if self._reacting:
             self._housekeeping = self.clock.every(HOUSEKEEPING_S, self.forget_old_answers)
+
+    def _leave_house(self) -> None:
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+            self._housekeeping = None
 
     async def stop(self) -> None:
         """Doors to the outside first, then timers, reactions, stores: nothing is cut in half."""
@@ -161,8 +189,7 @@ class Runtime:
             close_doors = getattr(plugged.service, "close_doors", None)
             if close_doors is not None:
                 await close_doors()
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
+        self._leave_house()
         for plugged in self.plugged.values():
             _silence(plugged)
         consumers = [c for p in self.plugged.values() for c in p.consumers.values()]
@@ -247,14 +274,18 @@ class Runtime:
 
     async def _begin(self, plugged: Plugged) -> None:
         await plugged.feed.start()
-        self.audit.collect(plugged.feed)
+        await self._take_part(plugged)
+        started = getattr(plugged.service, "started", None)
+        if started is not None:
+            await started()
+
+    async def _take_part(self, plugged: Plugged) -> None:
+        if not self._standby:
+            self.audit.collect(plugged.feed)
         for other in list(self.plugged.values()):
             await self._listen(plugged, other)
         for job in plugged.board.jobs if self._reacting else ():
             plugged.timers.append(self.clock.every(job.seconds, partial(self._turn, plugged, job)))
-        started = getattr(plugged.service, "started", None)
-        if started is not None:
-            await started()
 
     async def _listen(self, plugged: Plugged, source: Plugged) -> None:
         await self.hear(plugged, source.feed, source.board)

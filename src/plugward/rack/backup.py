@@ -29,6 +29,7 @@ from .copy.source import Source, opened
 from .discover import discover
 from .folder import DataFolder, FolderError
 from .moment import LOCK_WAIT_S, nobody_writes
+from .place import FILE, FOLDER
 from .settings import with_database, without_database
 
 MANIFEST = "backup.json"
@@ -37,7 +38,7 @@ FORMAT = 1
 PAGES_A_STEP = 4096
 _SQLITE = b"SQLite format 3\x00"
 _LEFT_OUT = ("-wal", "-shm", "-journal", ".duckdb", ".duckdb.wal", ".sock", ".part")
-_NOT_KEPT = frozenset({"lock", "logs", "control"})
+_NOT_KEPT = frozenset({"lock", "logs", "control", "rack", FOLDER, FILE})
 Progress = Callable[[str, int, int], None]
 
 

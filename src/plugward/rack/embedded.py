@@ -73,6 +73,7 @@ class Embedded:
             transport=Transport.STRICT,
             settings=self._board_settings(extra or {}),
             reacting=reacting,
+            standby=stores is not None and stores.shared,
             bindings=bindings,
         )
 

@@ -88,6 +88,19 @@ class Node:
         await self._listening.stop()
         await self.wire.close()
 
+    async def react(self) -> None:
+        """It is this replica's turn to hear facts, to tell them and to ring timers."""
+        await self.runtime.react()
+        for name in list(self.runtime.plugged):
+            await self._listening.plugged(name)
+        await self.tell()
+
+    async def rest(self) -> None:
+        """Another replica's turn; calls are answered as ever."""
+        await self.runtime.rest()
+        await self._listening.rest()
+        await self.tell()
+
     async def plug(self, board: Board) -> None:
         """One more board in this process, while the others run."""
         await self.runtime.plug(board)

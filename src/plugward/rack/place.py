@@ -42,6 +42,7 @@ class Stores(msgspec.Struct, frozen=True):
 
     url: str
     reach: Reach = Reach()
+    shared: bool = False  # with other processes of the same boards: one of them reacts
 
 
 def place_of(folder: DataFolder) -> Place:
@@ -78,6 +79,25 @@ def owner_of(place: Place) -> str:
     url = make_url(place.database)
     password = _password(place.password_file)
     return (url.set(password=password) if password else url).render_as_string(hide_password=False)
+
+
+def address_of(folder: DataFolder) -> str:
+    """The owner's address of this hospital's server; nothing for files. Raises ``FolderError``."""
+    place = place_of(folder)
+    if place.database == SQLITE:
+        return ""
+    if not place.is_ours:
+        return owner_of(place)
+    ours = folder.path / FOLDER
+    try:
+        port = int((ours / "cluster" / "postmaster.pid").read_text("ascii").splitlines()[3])
+        password = (ours / "password").read_text("ascii")
+    except (OSError, ValueError, IndexError):
+        raise FolderError(
+            f"{folder.path} has a PostgreSQL of its own, which runs with its rack: "
+            "plugward rack up first."
+        ) from None
+    return f"postgresql://plugward:{password}@127.0.0.1:{port}/plugward"
 
 
 def _password(file: str) -> str:

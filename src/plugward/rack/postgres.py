@@ -13,7 +13,7 @@ import pwd
 import secrets
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
@@ -42,9 +42,18 @@ class PostgresFailed(Exception):
 class Postgres:
     """One server, started again when it ends by itself."""
 
-    def __init__(self, folder: Path, *, connections_max: int, port: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        connections_max: int,
+        port: int = 0,
+        again: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """``again`` is called after a start that nobody asked for: there is another process."""
         self.folder = folder
         self.port = port
+        self._again = again
         self._connections_max = connections_max
         self._process: asyncio.subprocess.Process | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -184,6 +193,9 @@ class Postgres:
                 await self._begin()
             except PostgresFailed as failed:
                 _log.error("%s", failed)
+                continue
+            if self._again is not None:
+                await self._again()
 
     def _last_words(self) -> str:
         try:

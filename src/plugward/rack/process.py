@@ -12,10 +12,13 @@ from typing import Any
 
 import msgspec
 
+from plugward.kernel.store.lease import Lease
+
 from .discover import board_entries, discover
 from .embedded import Embedded
 from .folder import DataFolder
 from .node import Node
+from .standby import Standby
 from .supervisor.spec import Ready, Spec, read_secret
 from .wire.nats import NatsWire
 from .wire.passes import Credentials
@@ -35,11 +38,18 @@ async def run(spec: Spec) -> None:
     )
     declared = discover(frozenset(board_entries()) - set(spec.declared)).boards
     node = Node(hospital.runtime, wire, replica=str(spec.seat.replica), declared=declared)
+    standby: Standby | None = None
     hospital.begin()
     try:
         await node.start(hospital.found.boards)
+        if spec.stores is not None and spec.stores.shared:
+            [board] = hospital.runtime.plugged.values()
+            standby = Standby(node, Lease(board.store.engine), lambda: _say(hospital, 0))
+            standby.start()
         await _serve(spec, hospital, stop)
     finally:
+        if standby is not None:
+            await standby.stop()
         await node.stop()
         hospital.end()
         orphaned.cancel()
@@ -55,7 +65,8 @@ def _hospital(spec: Spec) -> Embedded:
         DataFolder(Path(spec.data)),
         without=frozenset(board_entries()) - set(spec.seat.boards),
         extra=demo,
-        reacting=spec.seat.replica == 0,
+        # Over a file, a copy is a version on trial beside the one that reacts.
+        reacting=spec.stores is not None or spec.seat.replica == 0,
         lane=spec.seat.label,
         stores=spec.stores,
         campuses=spec.campuses,
@@ -65,16 +76,8 @@ def _hospital(spec: Spec) -> Embedded:
 async def _serve(spec: Spec, hospital: Embedded, stop: asyncio.Event) -> None:
     """Until told to stop; with the portal among the boards, its door is open so long."""
     runtime = hospital.runtime
-    boards = {name: plugged.board.manifest.version for name, plugged in runtime.plugged.items()}
-    left_out = {**hospital.found.broken, **runtime.left_out}
-
-    def ready(port: int) -> None:
-        told = msgspec.json.encode(Ready(boards, left_out, port))
-        sys.stdout.buffer.write(told + b"\n")
-        sys.stdout.buffer.flush()
-
     if "portal" not in runtime.plugged:
-        ready(0)
+        _say(hospital, 0)
         await stop.wait()
         return
     from plugward.commons.portal.server import serve  # noqa: PLC0415 - one process serves it
@@ -86,8 +89,18 @@ async def _serve(spec: Spec, hospital: Embedded, stop: asyncio.Event) -> None:
         demo=spec.demo,
         hosts=hospital.hospital.hosts,
         stop=stop,
-        listening=ready,
+        listening=lambda port: _say(hospital, port),
     )
+
+
+def _say(hospital: Embedded, port: int) -> None:
+    """Tell the rack that the boards are in, and whether it is they who react."""
+    runtime = hospital.runtime
+    boards = {name: plugged.board.manifest.version for name, plugged in runtime.plugged.items()}
+    left_out = {**hospital.found.broken, **runtime.left_out}
+    told = msgspec.json.encode(Ready(boards, left_out, port, runtime.reacting))
+    sys.stdout.buffer.write(told + b"\n")
+    sys.stdout.buffer.flush()
 
 
 async def _orphaned(stop: asyncio.Event) -> None:

@@ -59,6 +59,10 @@ class EmbeddedPowers:
             await self._note("rack.unplug", board, by, "done")
             return done
 
+    async def restart(self, board: str, *, by: str, say: Say) -> str:
+        del by, say
+        raise ActRefused(f"{board} runs in one process with all others: stop and start that.")
+
     async def status(self) -> RackStatus:
         rss = rss_of(os.getpid())
         boards = [

@@ -106,13 +106,15 @@ class ControlServer:
                 return Line(done="ok", status=await self._powers.status())
             if act.verb == "plug":
                 return Line(done=await self._powers.plug(act.board, by=by, say=say))
+            if act.verb == "restart":
+                return Line(done=await self._powers.restart(act.board, by=by, say=say))
             if act.verb == "unplug":
                 return Line(
                     done=await self._powers.unplug(act.board, by=by, say=say, anyway=act.anyway)
                 )
         except ActRefused as refused:
             return Line(refused=str(refused))
-        return Line(refused=f"{act.verb} is not among plug, unplug and status.")
+        return Line(refused=f"{act.verb} is not among plug, unplug, restart and status.")
 
 
 @contextmanager

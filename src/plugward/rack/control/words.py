@@ -81,6 +81,10 @@ class Powers(Protocol):
         """Take a board out; its data stay."""
         ...
 
+    async def restart(self, board: str, *, by: str, say: Say) -> str:
+        """Start a board's processes anew, one after the other."""
+        ...
+
     async def status(self) -> RackStatus:
         """How everything is."""
         ...

@@ -13,6 +13,7 @@ from plugward.kernel.board import Board
 from plugward.kernel.store.server import with_driver
 
 from ..folder import DataFolder
+from ..place import address_of
 
 AUDIT = "audit"
 KINDS = ("postgresql", "mysql", "mariadb")
@@ -95,6 +96,8 @@ def rows_at(where: str, owner: str = "") -> Rows:
 
 def rows_of(folder: DataFolder) -> Rows:
     """The rows of the hospital in a folder, wherever its settings keep them."""
+    if address := address_of(folder):
+        return Rows(url_of(address), url_of(address))
     hospital = folder.settings()
     return Rows(
         url_of(hospital.database) if hospital.database else folder.boards,

@@ -62,12 +62,20 @@ class Listening:
     async def plugged(self, name: str) -> None:
         """A board of this process begins to tell and to hear."""
         plugged = self._runtime.plugged[name]
-        if self._bus is not None and self._runtime.reacting:
+        if not self._runtime.reacting:
+            return
+        if self._bus is not None:
             publisher = Publisher(plugged.feed, self._bus)
             publisher.start()
             self._publishers[name] = publisher
         for source in self._sources(plugged):
             await self._hear(plugged, source)
+
+    async def rest(self) -> None:
+        """Another process of these boards tells and hears now."""
+        await asyncio.gather(*(p.stop() for p in self._publishers.values()))
+        await asyncio.gather(*(feed.stop() for feed in self._feeds.values()))
+        self._publishers, self._feeds = {}, {}
 
     async def unplugged(self, name: str) -> None:
         """It tells what it has still to tell, and hears no more."""
@@ -98,7 +106,8 @@ class Listening:
 
     async def _hear_new(self, board: str) -> None:
         for plugged in list(self._runtime.plugged.values()):
-            if self._running and board in self._sources(plugged):
+            hears = self._running and self._runtime.reacting
+            if hears and board in self._sources(plugged):
                 await self._hear(plugged, board)
 
     async def _hear(self, plugged: Plugged, source: str) -> None:

@@ -15,7 +15,7 @@ from plugward.kernel.store.frames import COMMAND_DONE
 from .source import Bus
 
 AGAIN_S = 0.5
-LOOK_S = 1.0  # for what replicas on the same store have written
+LOOK_S = 0.25  # for what replicas on the same store have written
 FLUSH_S = 2.0
 _log = logging.getLogger("plugward.relay")
 

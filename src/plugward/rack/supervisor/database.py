@@ -1,7 +1,7 @@
 """The rack's database server, its own or the site's: a login and a share for each process."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import text
@@ -61,13 +61,15 @@ class ServerDatabase:
         self.owner = owner
         self.where = ""
 
-    async def start(self) -> str:
-        """The server runs and this folder's hospital is on it; says where, without a password.
+    async def start(self, again: Callable[[], Awaitable[None]]) -> str:
+        """The server runs; says where, without a password. ``again``: it was started once more.
 
         Raises ``PostgresFailed``.
         """
         if not self.owner:
-            self._postgres = Postgres(self._folder.path / FOLDER, connections_max=self._budget)
+            self._postgres = Postgres(
+                self._folder.path / FOLDER, connections_max=self._budget, again=again
+            )
             await self._postgres.start()
             self.owner = self._postgres.url
         url = make_url(self.owner)
@@ -99,13 +101,14 @@ class ServerDatabase:
         """Of the server that is ours to end."""
         return [self._postgres.pid] if self._postgres is not None and self._postgres.pid else []
 
-    def stores(self, seat: Seat) -> Stores:
+    def stores(self, seat: Seat, *, replicas: int) -> Stores:
         """What one process is told."""
         login = self._logins[seat.label]
         url = make_url(self.owner).set(username=login.name, password=login.password)
         return Stores(
             url.render_as_string(hide_password=False),
             Reach(prepared=True, connections=self._each),
+            shared=replicas > 1,
         )
 
     def rack_stores(self) -> Stores:

@@ -34,6 +34,10 @@ class RackPowers:
                 "rack.unplug", board, by, self._unplug(board, say, anyway=anyway)
             )
 
+    async def restart(self, board: str, *, by: str, say: Say) -> str:
+        async with self._one_at_a_time:
+            return await self._noted("rack.restart", board, by, self._restart(board, say))
+
     # ── in and out ──────────────────────────────────────────────────────────────────────────
     async def _plug(self, name: str, say: Say) -> str:
         manifests = self._rack.manifests
@@ -71,6 +75,16 @@ class RackPowers:
             say(said)
         await rack.take_out(name)
         return f"{name} is unplugged. Its data stay; plugward plug {name} brings it back."
+
+    async def _restart(self, name: str, say: Say) -> str:
+        if name not in self._rack.plugged:
+            raise ActRefused(f"{name} is not plugged in; plugward rack status says what is.")
+        if self._rack.copies(name) == 1:
+            say(f"{name} runs once: for a moment its callers do without it")
+        problem = await self._rack.restart(name, say)
+        if problem:
+            raise ActRefused(f"{name} did not come up again, the other replicas go on: {problem}.")
+        return f"{name} was started anew."
 
     async def _noted(self, operation: str, board: str, by: str, act: Awaitable[str]) -> str:
         try:

@@ -77,7 +77,7 @@ class Rack:
             self._database = database_of(self.folder, self.plan)
             if self._database is None:
                 return None
-            say(f"database: {await self._database.start()}")
+            say(f"database: {await self._database.start(self._watched)}")
         except (FolderError, PostgresFailed) as error:
             raise RackFailed(str(error)) from None
         return self._database.rack_stores()
@@ -162,6 +162,10 @@ class Rack:
         """The boards that should be running."""
         return [board for seat, _ in self._children.values() for board in seat.boards]
 
+    def copies(self, board: str) -> int:
+        """How many processes answer for a board."""
+        return sum(board in seat.boards for seat, _ in self._children.values())
+
     def together_with(self, board: str) -> list[str]:
         """Who else sits in this board's process."""
         return [
@@ -195,6 +199,16 @@ class Rack:
             await child.stop()
         await self._watched()
 
+    async def restart(self, board: str, say: Say) -> str:
+        """One replica after the other, each ready before the next; what is wrong, or nothing."""
+        for seat, child in [found for found in self._children.values() if board in found[0].boards]:
+            await child.stop()
+            up = await self._begin(seat, say)
+            await self._watched()
+            if not up:
+                return self._children[seat.label][1].why
+        return ""
+
     def _reload(self) -> None:
         if self._broker is not None:
             self._broker.reload([self._own, *self._users.values()])
@@ -221,10 +235,14 @@ class Rack:
             mllp_port=self.plan.mllp_port,
             demo=self._demo,
             declared=tuple(sorted(knows)),
-            stores=self._database.stores(seat) if self._database else None,
-            replicas=self.plan.replicas(seat),
+            stores=self._stores(seat),
             campuses=self._campuses,
         )
+
+    def _stores(self, seat: Seat) -> Stores | None:
+        if self._database is None:
+            return None
+        return self._database.stores(seat, replicas=self.plan.replicas(seat))
 
     def _user(self, seat: Seat) -> User:
         boards = {board.name: board for board in self._survey.boards}

@@ -28,7 +28,6 @@ class Spec(msgspec.Struct, frozen=True):
     demo: bool
     declared: tuple[str, ...] = ()
     stores: Stores | None = None  # None: files in the data folder
-    replicas: int = 1
     campuses: dict[str, dict[str, str]] = {}
 
 
