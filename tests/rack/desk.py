@@ -110,7 +110,7 @@ class Open:
         self.data = data
 
     async def front_desk(self) -> FrontDesk:
-        return FrontDesk(self.url, self.token, await _clinics(self.runtime))
+        return FrontDesk(self.url, self.token, await clinics(self.runtime))
 
     async def page(self, path: str) -> int:
         headers = {"authorization": f"Bearer {self.token}"}
@@ -186,9 +186,9 @@ def clinic(number: int, now: Instant) -> PublishSession:
     )
 
 
-async def _clinics(runtime: Runtime) -> list[str]:
-    clinics = [clinic(number, runtime.clock.now()) for number in range(4)]
-    for session in clinics:
+async def clinics(runtime: Runtime, *, doctors: int = 4) -> list[str]:
+    sessions = [clinic(number, runtime.clock.now()) for number in range(doctors)]
+    for session in sessions:
         with acting_as(a_tester()):
             await runtime.client(Registrations).publish_session(session)
-    return [str(slot.id) for session in clinics for slot in session.slots]
+    return [str(slot.id) for session in sessions for slot in session.slots]

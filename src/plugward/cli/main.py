@@ -150,13 +150,40 @@ def new_board(
     _run("new_board", "new_board", name=name, folder=folder, title=title)
 
 
+Wheels = Annotated[
+    Path | None, typer.Option(help="A folder of wheels the board needs; nothing is fetched.")
+]
+Lock = Annotated[Path | None, typer.Option(help="A file of hashes: nothing else is installed.")]
+
+
 @app.command()
 def plug(
-    board: Annotated[str, typer.Argument(help="The name of an installed board.")],
+    board: Annotated[str, typer.Argument(help="An installed board's name; ./FOLDER; a wheel.")],
     data: Data = DEFAULT_DATA,
+    wheels: Wheels = None,
+    lock: Lock = None,
 ) -> None:
-    """Plug a board into the running hospital."""
-    _run("plug", "act", "plug", board, data)
+    """Plug a board into the running hospital; one from outside gets an environment of its own."""
+    _run("plug", "act", "plug", board, data, wheels=wheels, lock=lock)
+
+
+@app.command()
+def upgrade(
+    board: Annotated[str, typer.Argument(help="The new version: a folder or a wheel.")],
+    data: Data = DEFAULT_DATA,
+    wheels: Wheels = None,
+    lock: Lock = None,
+) -> None:
+    """Put another version of a board in; the old one serves until the new one does."""
+    _run("plug", "act", "upgrade", board, data, wheels=wheels, lock=lock)
+
+
+@app.command()
+def rollback(
+    board: Annotated[str, typer.Argument(help="The board's name.")], data: Data = DEFAULT_DATA
+) -> None:
+    """Bring the version back that ran before."""
+    _run("plug", "act", "rollback", board, data)
 
 
 @app.command()
@@ -169,6 +196,20 @@ def unplug(
 ) -> None:
     """Take a board out of the running hospital. Its data stay."""
     _run("plug", "act", "unplug", board, data, anyway=anyway)
+
+
+@app.command()
+def move(
+    board: Annotated[str, typer.Argument(help="The board's name.")],
+    to: Annotated[str, typer.Option(help="alone or together.")],
+    beside: Annotated[str, typer.Option("--with", help="A board or group to share with.")] = "",
+    data: Data = DEFAULT_DATA,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also where the portal's door closes meanwhile.")
+    ] = False,
+) -> None:
+    """Give a board of the running rack a process of its own, or one with others. No row moves."""
+    _run("plug", "move", board, to, beside, data, anyway=anyway)
 
 
 @rack.command("up")

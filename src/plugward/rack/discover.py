@@ -19,8 +19,8 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def board_entries() -> dict[str, EntryPoint]:
-    """Every installed board by name."""
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    """Every installed board by name. An environment of its own comes before the rack's."""
+    return {entry.name: entry for entry in reversed(tuple(entry_points(group=GROUP)))}
 
 
 def discover(without: frozenset[str] = frozenset()) -> Found:

@@ -12,7 +12,15 @@ PATIENCE_S = 600.0  # an out-of-tree board is built first
 
 
 def tell(
-    data: Path, verb: str, board: str = "", *, anyway: bool = False, say: Say = silent
+    data: Path,
+    verb: str,
+    board: str = "",
+    *,
+    anyway: bool = False,
+    wheels: str = "",
+    lock: str = "",
+    beside: str = "",
+    say: Say = silent,
 ) -> Line:
     """Have it done. Raises ``ActRefused`` in words, also when no hospital runs there."""
     try:
@@ -21,7 +29,7 @@ def tell(
             connection.settimeout(PATIENCE_S)
             with short_path(data / FOLDER, SOCKET) as path:
                 connection.connect(path)
-            act = Act(token=token, verb=verb, board=board, anyway=anyway)
+            act = Act(token, verb, board, anyway, wheels, lock, beside)
             connection.sendall(msgspec.json.encode(act) + b"\n")
             return _heard(connection, say)
     except (FileNotFoundError, ConnectionRefusedError):

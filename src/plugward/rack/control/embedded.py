@@ -17,7 +17,7 @@ from plugward.kit.ids import new_id
 
 from ..discover import board_entries
 from .checks import objections, who_hears, without
-from .words import ActRefused, BoardStatus, RackStatus, Say
+from .words import ActRefused, BoardStatus, RackStatus, Say, Source
 
 KEPT_OUT = "unplugged.json"
 _DOES_NOT_START = (
@@ -59,9 +59,29 @@ class EmbeddedPowers:
             await self._note("rack.unplug", board, by, "done")
             return done
 
+    async def install(self, source: Source, *, by: str, say: Say, upgrade: bool = False) -> str:
+        del by, say, upgrade
+        raise ActRefused(
+            f"{source.path} needs a process of its own, and this hospital is one process: "
+            f"install the package and plug the board in by its name, or run plugward rack up."
+        )
+
+    async def rollback(self, board: str, *, by: str, say: Say) -> str:
+        del by, say
+        raise ActRefused(
+            f"{board} runs in this one process: install the package before and restart."
+        )
+
     async def restart(self, board: str, *, by: str, say: Say) -> str:
         del by, say
         raise ActRefused(f"{board} runs in one process with all others: stop and start that.")
+
+    async def move(self, board: str, beside: str, *, by: str, say: Say, anyway: bool) -> str:
+        del beside, by, say, anyway
+        raise ActRefused(
+            f"This hospital is one process. Stop it and start plugward rack up on the same folder: "
+            f"then {board} has a process of its own, and no row has moved."
+        )
 
     async def status(self) -> RackStatus:
         rss = rss_of(os.getpid())

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -23,11 +24,15 @@ from .words import (
     ActRefused,
     Line,
     Powers,
+    Say,
+    Source,
+    is_path,
     socket_of,
     token_of,
 )
 
 READ_S = 5.0
+VERBS = ("plug", "unplug", "upgrade", "rollback", "restart", "move", "status")
 _PEER = struct.Struct("3i")
 _log = logging.getLogger("plugward.control")
 
@@ -104,17 +109,29 @@ class ControlServer:
         try:
             if act.verb == "status":
                 return Line(done="ok", status=await self._powers.status())
-            if act.verb == "plug":
-                return Line(done=await self._powers.plug(act.board, by=by, say=say))
-            if act.verb == "restart":
-                return Line(done=await self._powers.restart(act.board, by=by, say=say))
-            if act.verb == "unplug":
-                return Line(
-                    done=await self._powers.unplug(act.board, by=by, say=say, anyway=act.anyway)
-                )
+            if act.verb == "move":
+                how: dict[str, Any] = {"by": by, "say": say, "anyway": act.anyway}
+                return Line(done=await self._powers.move(act.board, act.beside, **how))
+            done = await self._changed(act, by, say)
         except ActRefused as refused:
             return Line(refused=str(refused))
-        return Line(refused=f"{act.verb} is not among plug, unplug, restart and status.")
+        if not done:
+            return Line(refused=f"{act.verb} is not among {', '.join(VERBS)}.")
+        return Line(done=done)
+
+    async def _changed(self, act: Act, by: str, say: Say) -> str:
+        """What is true now; nothing for a verb that there is not."""
+        powers, board = self._powers, act.board
+        source = Source(board, act.wheels, act.lock)
+        if act.verb == "plug" and is_path(board):
+            return await powers.install(source, by=by, say=say)
+        if act.verb == "upgrade":
+            return await powers.install(source, by=by, say=say, upgrade=True)
+        if act.verb == "unplug":
+            return await powers.unplug(board, by=by, say=say, anyway=act.anyway)
+        named = {"plug": powers.plug, "rollback": powers.rollback, "restart": powers.restart}
+        done = named.get(act.verb)
+        return await done(board, by=by, say=say) if done else ""
 
 
 @contextmanager

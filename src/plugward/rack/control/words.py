@@ -24,6 +24,17 @@ class Act(msgspec.Struct, frozen=True):
     verb: str
     board: str = ""
     anyway: bool = False
+    wheels: str = ""  # a folder of wheels that a board from outside needs
+    lock: str = ""  # a file of hashes: nothing else is installed
+    beside: str = ""  # whose process a board moves to; its own name: one of its own
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a board comes from: a folder with its pyproject.toml or a wheel."""
+
+    path: str
+    wheels: str = ""
+    lock: str = ""
 
 
 class BoardStatus(msgspec.Struct, frozen=True):
@@ -81,8 +92,20 @@ class Powers(Protocol):
         """Take a board out; its data stay."""
         ...
 
+    async def install(self, source: Source, *, by: str, say: Say, upgrade: bool = False) -> str:
+        """Plug in a board from outside, or another version of it; answers what is true now."""
+        ...
+
+    async def rollback(self, board: str, *, by: str, say: Say) -> str:
+        """Back to the version that ran before."""
+        ...
+
     async def restart(self, board: str, *, by: str, say: Say) -> str:
         """Start a board's processes anew, one after the other."""
+        ...
+
+    async def move(self, board: str, beside: str, *, by: str, say: Say, anyway: bool) -> str:
+        """Have a board run beside another, or by itself; its data stay where they are."""
         ...
 
     async def status(self) -> RackStatus:
@@ -96,6 +119,11 @@ def socket_of(data: Path) -> Path:
 
 def token_of(data: Path) -> Path:
     return data / FOLDER / TOKEN
+
+
+def is_path(board: str) -> bool:
+    """Whether a board is named by where it lies."""
+    return "/" in board or board.endswith(".whl")
 
 
 def silent(said: str) -> None:

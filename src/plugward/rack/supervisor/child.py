@@ -32,6 +32,7 @@ class Child:
         self.ready: Ready | None = None
         self.starts = 0
         self.why = "not started"
+        self.ended = ""  # how it ended the last time, if it ever did
         self._command = list(command)
         self._log_file = log
         self._process: asyncio.subprocess.Process | None = None
@@ -84,7 +85,7 @@ class Child:
                 return
             if loop.time() - started > STEADY_S:
                 again = AGAIN_S
-            self.why = f"ended with {code}: {self._last_words()}"
+            self.ended = self.why = f"ended with {code}: {self._last_words()}"
             _log.error("%s %s; again in %.1f s", self.label, self.why, again)
             await asyncio.sleep(again)
             again = min(again * 2, AGAIN_S_MAX)

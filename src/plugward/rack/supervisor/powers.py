@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable
+from pathlib import Path
 
 from plugward.kernel.auditlog import AuditLog
 
 from ..control.checks import within, without
 from ..control.embedded import entry_of
-from ..control.words import ActRefused, RackStatus, Say
+from ..control.words import ActRefused, RackStatus, Say, Source
+from ..environments import Installed, install
+from ..place import SQLITE
+from .moving import group_in
 from .rack import Rack
 
 LANE = "rack"
@@ -34,9 +38,66 @@ class RackPowers:
                 "rack.unplug", board, by, self._unplug(board, say, anyway=anyway)
             )
 
+    async def install(self, source: Source, *, by: str, say: Say, upgrade: bool = False) -> str:
+        """Plug a board in from a folder or a wheel, or another version of one that runs."""
+        async with self._one_at_a_time:
+            operation = "rack.upgrade" if upgrade else "rack.plug"
+            act = self._install(source, say, upgrade=upgrade)
+            return await self._noted(operation, Path(source.path).name, by, act)
+
+    async def rollback(self, board: str, *, by: str, say: Say) -> str:
+        """Back to the version that ran before."""
+        async with self._one_at_a_time:
+            return await self._noted("rack.rollback", board, by, self._rollback(board, say))
+
+    # ── from outside ────────────────────────────────────────────────────────────────────────
+    async def _install(self, source: Source, say: Say, *, upgrade: bool) -> str:
+        rack = self._rack
+        installed = await install(source, rack.guests.folder, rack.plugged, say)
+        name = installed.name
+        if name in rack.manifests and name not in rack.guests:
+            raise ActRefused(f"{name} is one of the rack's own: it comes with Plugward's release.")
+        if upgrade and name not in rack.guests:
+            raise ActRefused(f"{name} is not here yet: say plugward plug {source.path}.")
+        if not upgrade and name in rack.plugged:
+            raise ActRefused(f"{name} is plugged in; plugward upgrade puts another version in.")
+        rack.guests.check(installed)
+        if name in rack.plugged:
+            return await self._exchanged(installed, say)
+        is_new = name not in rack.guests
+        rack.admit(installed)
+        try:
+            return await self._plug(name, say)
+        except ActRefused:
+            if is_new:
+                rack.forget(name)
+            raise
+
+    async def _rollback(self, name: str, say: Say) -> str:
+        before = self._rack.guests.one(name).before
+        if before is None:
+            raise ActRefused(f"{name} has only ever run in this version.")
+        return await self._exchanged(before, say)
+
+    async def _exchanged(self, installed: Installed, say: Say) -> str:
+        name, version = installed.name, installed.examined.version
+        say(f"{name} {version} starts beside the one that serves")
+        problem = await self._rack.exchange(installed)
+        if problem:
+            now = self._rack.manifests[name].version
+            raise ActRefused(
+                f"{name} {version} did not start: {problem}. {name} {now} goes on serving."
+            )
+        return f"{name} {version} serves; plugward rollback {name} brings the one before back."
+
     async def restart(self, board: str, *, by: str, say: Say) -> str:
         async with self._one_at_a_time:
             return await self._noted("rack.restart", board, by, self._restart(board, say))
+
+    async def move(self, board: str, beside: str, *, by: str, say: Say, anyway: bool) -> str:
+        async with self._one_at_a_time:
+            act = self._move(board, beside, say, anyway=anyway)
+            return await self._noted("rack.move", board, by, act)
 
     # ── in and out ──────────────────────────────────────────────────────────────────────────
     async def _plug(self, name: str, say: Say) -> str:
@@ -73,6 +134,8 @@ class RackPowers:
         others = [rack.manifests[other] for other in rack.plugged if other != name]
         for said in without(name, others, anyway=anyway):
             say(said)
+        if hearing := rack.hearing(name):
+            say(f"no more facts of {name} reach {', '.join(hearing)}; none is lost")
         await rack.take_out(name)
         return f"{name} is unplugged. Its data stay; plugward plug {name} brings it back."
 
@@ -85,6 +148,39 @@ class RackPowers:
         if problem:
             raise ActRefused(f"{name} did not come up again, the other replicas go on: {problem}.")
         return f"{name} was started anew."
+
+    async def _move(self, name: str, beside: str, say: Say, *, anyway: bool) -> str:
+        """``beside``: a board or a group; the board itself for a process of its own."""
+        rack = self._rack
+        if name not in rack.plugged:
+            raise ActRefused(f"{name} is not plugged in; plugward rack status says what is.")
+        if rack.plan.database != SQLITE:
+            raise ActRefused(
+                "On a database server each process has a login made at the start: change [groups] "
+                "in rack.toml and start the rack again. No row moves."
+            )
+        if beside == name:
+            seat = name
+        else:
+            seat = group_in(rack.plan, beside) if beside else group_in(rack.as_written, name)
+        if not beside and seat == name:
+            raise ActRefused(f"rack.toml puts {name} with nobody: say with whom, --with BOARD.")
+        if seat not in {*rack.plan.groups, *rack.as_written.groups, *rack.plugged}:
+            raise ActRefused(f"There is no board and no group called {beside}.")
+        if seat == group_in(rack.plan, name):
+            raise ActRefused(f"{name} is there already; plugward rack status shows who is where.")
+        touched = rack.touched_by(name, seat)
+        if "portal" in touched and not anyway:
+            raise ActRefused(
+                "The portal shares that process: its door would close for some seconds. Say "
+                "--anyway, or change [groups] in rack.toml and start the rack again."
+            )
+        say(f"for a moment callers do without {', '.join(touched)}, as their manifests promise")
+        if problem := await rack.reseat(name, seat):
+            raise ActRefused(f"{name} stays where it was: {problem}.")
+        others = rack.together_with(name)
+        where = f"shares a process with {', '.join(others)}" if others else "has its own process"
+        return f"{name} {where}. Its data are where they were."
 
     async def _noted(self, operation: str, board: str, by: str, act: Awaitable[str]) -> str:
         try:

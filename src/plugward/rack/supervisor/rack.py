@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from plugward.kit.time import Clock
 
 from ..control.embedded import keep_out, kept_out, rss_of
 from ..control.words import BoardStatus, RackStatus
+from ..environments import Installed
 from ..folder import DataFolder, FolderError
 from ..place import Stores
 from ..postgres import PostgresFailed
@@ -20,13 +21,16 @@ from ..wire.broker import Broker, User, administrator, user_of
 from ..wire.passes import Root
 from .child import Child, board_process
 from .database import ServerDatabase, database_of
+from .guests import Guests, Kept
+from .moving import keep_seating, reseated, seating_of
 from .plan import RackPlan, Seat
 from .preparing import PreparingFailed
 from .servers import Guard
 from .shares import BudgetTooSmall
 from .spec import Spec, write_secret
-from .survey import Survey, survey
+from .survey import Survey, Surveyed, survey
 
+LOOK_S = 0.2
 AT_ONCE = 3  # processes that start at the same time: more only wait for each other
 # They speak for persons and systems, not only for themselves.
 EDGES = frozenset({"portal", "hub", "identity"})
@@ -62,6 +66,8 @@ class Rack:
         self._users: dict[str, User] = {}
         self._campuses: dict[str, dict[str, str]] = {}
         self._bindings = NOTHING_BOUND
+        self.as_written = plan  # before boards were moved
+        self.guests = Guests(folder.path / "guests")
 
     @property
     def work(self) -> Path:
@@ -85,12 +91,16 @@ class Rack:
     async def start(self, say: Say) -> None:
         """Everything up, those first whom others need. Raises ``RackFailed``."""
         self._survey = await survey()
+        self.as_written = self.plan
+        self.plan = reseated(self.plan, seating_of(self.folder.path))
         boards = {board.name: board for board in self._survey.boards}
         self.manifests = {
             name: read_manifest(Path(board.folder) / "board.toml") for name, board in boards.items()
         }
+        for installed in self.guests.all():
+            self._welcome(installed)
         self._bind()
-        seats = self.plan.seats(tuple(boards))
+        seats = self.plan.seats(tuple(board.name for board in self._survey.boards))
         self._users = {seat.label: self._user(seat) for seat in seats}
         await self._prepare(say)
         self._url = await self._nats(say)
@@ -132,7 +142,7 @@ class Rack:
         """A place on the server for every board there is, so that each can be plugged in later."""
         if self._database is None:
             return
-        names = [board.name for board in self._survey.boards]
+        names = [b.name for b in self._survey.boards if b.name not in self.guests]
         everybody = {
             name: msgspec.structs.replace(self.plan.board(name), plugged=True) for name in names
         }
@@ -148,7 +158,9 @@ class Rack:
         async with self._limit:
             path = self.work / "processes" / f"{seat.label}.spec"
             write_secret(path, self._spec(seat))
-            child = Child(seat.label, board_process(path), self.folder.logs / f"{seat.label}.log")
+            child = Child(
+                seat.label, self._command(seat, path), self.folder.logs / f"{seat.label}.log"
+            )
             self._children[seat.label] = (seat, child)
             child.start()
             if await child.until_ready():
@@ -176,17 +188,21 @@ class Rack:
             if other != board
         ]
 
+    def hearing(self, board: str) -> list[str]:
+        """Who reacts to this board's facts and runs."""
+        told = {one.name: one.hears for one in self._survey.boards}
+        return sorted(name for name in self.plugged if board in told.get(name, ()))
+
     async def put_in(self, board: str) -> str:
         """Start a board's processes; answers what is wrong, or nothing."""
         seats = [seat for seat in self._seats.values() if board in seat.boards]
         if not seats:
             seats = [Seat(board, (board,))]
-            self._users[board] = self._user(seats[0])
-            self._reload()
+            self._seats[board] = seats[0]
         keep_out(self.folder.path, kept_out(self.folder.path) - {board})
         for seat in seats:
-            if not await self._begin(seat, _silent):
-                return self._children[seat.label][1].why
+            if problem := await self._tried(seat):
+                return problem
         await self._watched()
         return ""
 
@@ -199,6 +215,83 @@ class Rack:
             await child.stop()
         await self._watched()
 
+    # ── boards from outside ─────────────────────────────────────────────────────────────────
+    def admit(self, installed: Installed) -> None:
+        """Know a board that was installed while the rack runs."""
+        before = self.guests.one(installed.name).now if installed.name in self.guests else None
+        self.guests.keep(Kept(installed, before))
+        self._welcome(installed)
+
+    def forget(self, name: str) -> None:
+        """A board that never ran: it leaves no claim behind."""
+        self.guests.drop(name)
+        self.manifests.pop(name, None)
+        others = tuple(board for board in self._survey.boards if board.name != name)
+        self._survey = Survey(others, self._survey.broken)
+        keep_out(self.folder.path, kept_out(self.folder.path) - {name})
+
+    async def exchange(self, installed: Installed) -> str:
+        """Another version in a board's place; what is wrong with it, or nothing: then it serves.
+
+        It is tried beside the old one, which answers until the new one does.
+        """
+        name, kept = installed.name, self.guests.one(installed.name)
+        self.admit(installed)
+        trial = Seat(name, (name,), 1)
+        problem = await self._tried(trial)
+        if not problem:
+            await self._ended(name)
+            problem = await self.put_in(name)
+        if problem:
+            self.guests.keep(kept)
+            self._welcome(kept.now)
+            if name not in self._children or not self._children[name][1].healthy:
+                await self._ended(name)
+                await self.put_in(name)
+        await self._ended(trial.label)
+        await self._watched()
+        return problem
+
+    async def _tried(self, seat: Seat) -> str:
+        """Whether a process starts and stays."""
+        if seat.label not in self._users:
+            self._users[seat.label] = self._user(seat)
+            self._reload()
+        begun = asyncio.ensure_future(self._begin(seat, _silent))
+        while not begun.done():
+            await asyncio.wait({begun}, timeout=LOOK_S)
+            child = self._children.get(seat.label)
+            if child is not None and child[1].ended:
+                begun.cancel()
+                return child[1].ended
+        _, tried = self._children[seat.label]
+        return "" if begun.result() and tried.healthy else tried.why
+
+    async def _ended(self, label: str) -> None:
+        if label in self._children:
+            _, child = self._children.pop(label)
+            await child.stop()
+
+    def _welcome(self, installed: Installed) -> None:
+        """Its manifest, whom it hears, and everybody's rights with it there."""
+        name = installed.name
+        self.manifests[name] = self._bindings.widened(self.guests.manifest(name))
+        told = Surveyed(name, installed.examined.folder, installed.examined.hears)
+        others = [board for board in self._survey.boards if board.name != name]
+        self._survey = Survey((*others, told), self._survey.broken)
+        for label, seat in self._seats.items():
+            fresh = self._user(seat)
+            self._users[label] = msgspec.structs.replace(
+                fresh, password=self._users[label].password
+            )
+        self._reload()
+
+    def _command(self, seat: Seat, spec: Path) -> Sequence[str]:
+        guest = next((name for name in seat.boards if name in self.guests), None)
+        if guest is None:
+            return board_process(spec)
+        return self.guests.command(guest, spec, self._url)
+
     async def restart(self, board: str, say: Say) -> str:
         """One replica after the other, each ready before the next; what is wrong, or nothing."""
         for seat, child in [found for found in self._children.values() if board in found[0].boards]:
@@ -208,6 +301,48 @@ class Rack:
             if not up:
                 return self._children[seat.label][1].why
         return ""
+
+    # ── between processes ───────────────────────────────────────────────────────────────────
+    def touched_by(self, board: str, seat: str) -> list[str]:
+        """The boards whose processes start anew when this one moves."""
+        before, after = self._planned(self.plan), self._planned(self._moved(board, seat))
+        changed = {*before.items()} ^ {*after.items()}
+        return sorted({name for _, one in changed for name in one.boards})
+
+    async def reseat(self, board: str, seat: str) -> str:
+        """Move a board to another process; what is wrong, or nothing. Files stay where they are.
+
+        Only one process has a board's file open: the old ones end before the new ones begin.
+        """
+        before, moved = self.plan, self._moved(board, seat)
+        problem = await self._exchanged(moved)
+        if problem:
+            await self._exchanged(before)
+            return problem
+        seating = seating_of(self.folder.path) | {board: seat}
+        keep_seating(self.folder.path, seating)
+        return ""
+
+    def _moved(self, board: str, seat: str) -> RackPlan:
+        return reseated(self.as_written, seating_of(self.folder.path) | {board: seat})
+
+    def _planned(self, plan: RackPlan) -> dict[str, Seat]:
+        return {seat.label: seat for seat in plan.seats([b.name for b in self._survey.boards])}
+
+    async def _exchanged(self, plan: RackPlan) -> str:
+        """End what the plan no longer has and begin what it has anew; the first that is not up."""
+        seats, out = self._planned(plan), kept_out(self.folder.path)
+        running = {label: seat for label, (seat, _) in self._children.items()}
+        gone = [label for label, seat in running.items() if seats.get(label) != seat]
+        await asyncio.gather(*(self._children.pop(label)[1].stop() for label in gone))
+        new = [s for label, s in seats.items() if running.get(label) != s and not out & {*s.boards}]
+        self.plan, self._seats = plan, seats
+        self._users |= {seat.label: self._user(seat) for seat in new}
+        self._reload()
+        up = await asyncio.gather(*(self._begin(seat, _silent) for seat in new))
+        await self._watched()
+        sick = (s for s, is_up in zip(new, up, strict=True) if not is_up)
+        return next((f"{s.label}: {self._children[s.label][1].why}" for s in sick), "")
 
     def _reload(self) -> None:
         if self._broker is not None:
@@ -222,10 +357,11 @@ class Rack:
         )
         others = set(self.manifests) - set(seat.boards)
         knows = others if KNOW_ALL & set(seat.boards) else set()
+        outside = any(name in self.guests for name in seat.boards)
         return Spec(
             seat=seat,
             site=self.plan.site,
-            data=str(self.folder.path),
+            data=str(self.guests.home(seat.name) if outside else self.folder.path),
             nats=self._url,
             user=user.name,
             password=user.password,
@@ -235,7 +371,7 @@ class Rack:
             mllp_port=self.plan.mllp_port,
             demo=self._demo,
             declared=tuple(sorted(knows)),
-            stores=self._stores(seat),
+            stores=None if outside else self._stores(seat),
             campuses=self._campuses,
         )
 

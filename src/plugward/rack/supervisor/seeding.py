@@ -60,6 +60,8 @@ async def _seed(data: Path, stores: Stores | None) -> None:
         with Steps(Console(stderr=True, quiet=True)) as steps:
             await seed(hospital.runtime, steps)
         await prepare(hospital.runtime, data)
+        # Nobody goes on hashing once this process has ended.
+        await hospital.runtime.plugged["identity"].service.demo.all_hashed()
         await hospital.runtime.quiet()
     finally:
         await hospital.stop()
