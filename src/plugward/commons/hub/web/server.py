@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import ssl
 import urllib.parse
 from collections import Counter
@@ -20,6 +21,11 @@ CONNECTIONS_MAX = 1024
 _STOP_S = 5
 
 
+_log = logging.getLogger("plugward.hub.web")
+_log.setLevel(logging.ERROR)
+"""What strangers send wrong is answered and not logged: a line for each would fill the disk."""
+
+
 class _Protocol(HttpToolsProtocol):
     """A sender that drips its headers, or opens too many connections, loses its connection."""
 
@@ -29,6 +35,7 @@ class _Protocol(HttpToolsProtocol):
     _head_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
+        self.logger = _log
         super().connection_made(transport)
         name = transport.get_extra_info("peername") or ("", 0)
         self._source = str(name[0])
