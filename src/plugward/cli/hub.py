@@ -132,3 +132,29 @@ def calls(
 ) -> None:
     """List the calls that were passed through: who, what, when, and how it ended."""
     _run("calls", data=data, service=service, caller=caller, limit=limit, as_json=json)
+
+
+@hub.command()
+def simulate(
+    *,
+    systems: Annotated[int, typer.Option(min=2, help="How many systems.")] = 138,
+    services: Annotated[int, typer.Option(min=1, help="How many services they offer.")] = 771,
+    rate: Annotated[float, typer.Option(min=0.1, help="Messages a second, all together.")] = 70.0,
+    minutes: Annotated[float, typer.Option(min=0.05, help="How long they send.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed sends the same messages.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A folder on the disk to use.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Put a simulated hospital around a hub of its own, and prove that nothing was lost."""
+    _run(
+        "simulate",
+        systems=systems,
+        services=services,
+        rate=rate,
+        minutes=minutes,
+        seed=seed,
+        data=data,
+        as_json=json,
+    )

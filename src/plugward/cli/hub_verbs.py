@@ -277,3 +277,21 @@ def _me() -> str:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def simulate(*, as_json: bool, **told: Any) -> int:
+    """Run it, print what happened; 1 when something was lost, doubled or out of order."""
+    import uvloop
+
+    from plugward.sim.hub.run import Wish
+    from plugward.sim.hub.run import simulate as run
+
+    report = uvloop.run(run(Wish(**told)))
+    if as_json:
+        print(msgspec.json.encode(report).decode())  # noqa: T201 - the output
+    else:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for name, value in msgspec.to_builtins(report).items():
+            table.add_row(name.replace("_", " "), str(value))
+        Console().print(table)
+    return 0 if report.holds else 1

@@ -1,0 +1,1 @@
+"""A simulated hospital around a hub: systems of other vendors, which share nothing with it."""
