@@ -9,8 +9,6 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from cryptography import x509
-
 from plugward.kit.time import Instant
 
 from ..folder import DataFolder, HospitalSettings
@@ -123,6 +121,15 @@ def clock_off(by: timedelta) -> Verdict:
 
 def certificates(folder: DataFolder, hospital: HospitalSettings, now: Instant) -> Iterator[Verdict]:
     """Every certificate in the data folder and among the keys, by its last day."""
+    try:
+        from cryptography import x509  # noqa: PLC0415 - of the extra rack; not in every hospital
+    except ModuleNotFoundError:
+        yield unknown(
+            "certificates",
+            "没有安装 cryptography，证书未检查",
+            "cryptography is not installed, so certificates were not looked at",
+        )
+        return
     places = [folder.path, *([Path(hospital.keys)] if hospital.keys else [])]
     found = sorted({p for place in places for kind in CERTIFICATES for p in place.rglob(kind)})
     fine = 0

@@ -30,6 +30,13 @@
     if (region) region.textContent = text;
   };
 
+  // Browsers keep what stands in a form in their session file, readable, to bring it back after a
+  // crash. Drafts do that sealed; a form that is typed into is kept by nobody else.
+  document.addEventListener("focusin", (event) => {
+    const form = event.target.form;
+    if (form && form.id !== "login") form.autocomplete = "off";
+  });
+
   let touched = Date.now();
   const quiet_ms = 3000;
   for (const kind of ["keydown", "pointerdown"]) {
