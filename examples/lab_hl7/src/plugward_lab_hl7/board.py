@@ -15,6 +15,7 @@ board = Board(
         reactions.take_over_the_requests,
         reactions.cancel_a_withdrawn_request,
         reactions.let_paid_requests_start,
+        reactions.hold_refunded_requests,
         reactions.credit_an_arriving_emergency,
         reactions.credit_a_started_emergency,
     ],

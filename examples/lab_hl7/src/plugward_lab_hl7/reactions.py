@@ -1,6 +1,6 @@
 """What this board does when something happens elsewhere, and what it does by the clock."""
 
-from plugward.boards.billing.contract import BillSettled
+from plugward.boards.billing.contract import BillSettled, RefundMade
 from plugward.boards.encounters.contract import EncounterArrived, EncounterKind, EncounterStarted
 from plugward.boards.orders.contract import GroupSigned, LineWithdrawn
 from plugward.kernel import Here, every, on
@@ -30,6 +30,14 @@ async def let_paid_requests_start(event: BillSettled, lab: LabHl7Service, here: 
     lines = tuple(OrderLineId(line.line) for line in event.lines if line.line is not None)
     if lines and event.bill.campus in here:
         await lab.set_paid(lines, event.bill.campus)
+
+
+@on(RefundMade)
+async def hold_refunded_requests(event: RefundMade, lab: LabHl7Service, here: Here) -> None:
+    """退费完成，尚未送出的申请回到未缴费。"""
+    lines = tuple(OrderLineId(line.line) for line in event.refund.lines if line.line is not None)
+    if lines and event.refund.campus in here:
+        await lab.set_unpaid(lines, event.refund.campus)
 
 
 @on(EncounterArrived)

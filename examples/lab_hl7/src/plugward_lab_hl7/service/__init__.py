@@ -54,6 +54,10 @@ class LabHl7Service(LabHl7):
         requesting.pay(work, lines, campus, self._settings)
 
     @in_work
+    def set_unpaid(self, work: Work, lines: tuple[OrderLineId, ...], campus: CampusCode) -> None:
+        requesting.unpay(work, lines, campus)
+
+    @in_work
     def credit_emergency(self, work: Work, encounter: EncounterId, campus: CampusCode) -> None:
         requesting.credit(work, encounter, campus, self._settings)
 
@@ -61,9 +65,8 @@ class LabHl7Service(LabHl7):
     def credit(self, work: Work, encounter: EncounterId, reason: str) -> tuple[LabRequest, ...]:
         del reason  # it stands in the audit log, with who gave it
         found = work.first(requests, Placed, encounter=encounter)
-        if found is None:
-            return ()
-        return requesting.credit(work, encounter, found.campus, self._settings)
+        campus = CampusCode(found.campus if found else work.campus)
+        return requesting.credit(work, encounter, campus, self._settings)
 
     # ── from the other system ───────────────────────────────────────────────────────────────
     async def take(self, told: OutsideReport) -> Report | None:

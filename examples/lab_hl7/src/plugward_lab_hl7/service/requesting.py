@@ -43,6 +43,13 @@ def pay(work: Work, lines: tuple[OrderLineId, ...], campus: CampusCode, settings
     send_out(work, settings, id=lines)
 
 
+def unpay(work: Work, lines: tuple[OrderLineId, ...], campus: CampusCode) -> None:
+    """The money went back: what has not been sent waits again. What was sent is cancelled by the
+    withdrawal of its line, which says so itself."""
+    work.delete_where(starts, starts.c.id.in_(lines), starts.c.campus == campus)
+    work.set_where(requests, requests.c.id.in_(lines), requests.c.is_sent.is_(False), is_paid=False)
+
+
 def credit(
     work: Work, encounter: EncounterId, campus: CampusCode, settings: Settings
 ) -> tuple[LabRequest, ...]:

@@ -10,6 +10,18 @@ from typing import Any
 
 import pytest
 
+from plugward.boards.billing.contract import (
+    Bill,
+    BillSettled,
+    BillState,
+    Category,
+    PaidLine,
+    Refund,
+    RefundId,
+    RefundLine,
+    RefundMade,
+    RefundState,
+)
 from plugward.boards.encounters.contract import (
     Encounter,
     EncounterArrived,
@@ -41,8 +53,11 @@ from plugward.boards.patients.fakes import FakePatients
 from plugward.kernel.refusals import NotOffered, Unavailable
 from plugward.kernel.testing import TRANSPORTS, Bench, a_tester
 from plugward.kit.ids import new_id
+from plugward.kit.money import ZERO, Money
 from plugward.vocabulary import (
+    BillId,
     CampusCode,
+    ChargeId,
     DepartmentCode,
     EncounterId,
     OrderGroupId,
@@ -81,6 +96,40 @@ def an_emergency(visit: "Visit") -> Encounter:
         department=DepartmentCode("C2-EMER"), kind=EncounterKind.EMERGENCY,
         day=date(2026, 3, 2), state=EncounterState.ARRIVED,
     )  # fmt: skip
+
+
+def settled(visit: "Visit", group: OrderGroup) -> BillSettled:
+    now = visit.bench.clock.now()
+    bill = Bill(
+        id=BillId(new_id()), encounter=visit.encounter, campus=C2, state=BillState.SETTLED,
+        total=ZERO, fund=ZERO, supplement=ZERO, self_pay=ZERO, opened_at=now,
+        opened_by="staff:cashier", expires_at=now,
+    )  # fmt: skip
+    lines = tuple(
+        PaidLine(
+            charge=ChargeId(new_id()), line=line.id, category=Category.LAB, item="",
+            quantity=Decimal(1), amount=Money(fen=800),
+        )
+        for line in group.lines
+    )  # fmt: skip
+    return BillSettled(bill=bill, lines=lines, legs=())
+
+
+def refunded(visit: "Visit", group: OrderGroup) -> RefundMade:
+    lines = tuple(
+        RefundLine(
+            charge=ChargeId(new_id()), line=line.id, category=Category.LAB, item="",
+            units=1, amount=Money(fen=800), fund=ZERO, supplement=ZERO, self_pay=ZERO,
+        )
+        for line in group.lines
+    )  # fmt: skip
+    refund = Refund(
+        id=RefundId(new_id()), bill=BillId(new_id()), encounter=visit.encounter, campus=C2,
+        number="R1", state=RefundState.DONE, amount=ZERO, fund=ZERO, supplement=ZERO,
+        self_pay=ZERO, rounding=ZERO, lines=lines, reason="退费", asked_by="staff:cashier",
+        asked_at=visit.bench.clock.now(),
+    )  # fmt: skip
+    return RefundMade(refund=refund, legs=())
 
 
 class Visit:
@@ -157,6 +206,21 @@ async def test_a_request_goes_out_once_when_it_may_start(bench: Bench) -> None:
     assert visit.sent == ["UACR", "GHB1"]
     assert len({r.placer for e in bench.published(TestsPlaced) for r in e.requests}) == 2
     assert all(len(r.placer) <= 12 for e in bench.published(TestsPlaced) for r in e.requests)
+
+
+async def test_money_sends_a_request_whichever_is_known_first(bench: Bench) -> None:
+    """缴费先到、医嘱后到也送出；未送出前退费则不送。"""
+    visit = await Visit(bench).arrive()
+    early, late = visit.group(GHB), visit.group(UACR)
+    await bench.receive(settled(visit, early), times=2)
+    await bench.receive(GroupSigned(group=early, charges=()))
+    assert visit.sent == ["GHB1"]
+    await bench.receive(settled(visit, late))
+    await bench.receive(refunded(visit, late), times=2)
+    await bench.receive(GroupSigned(group=late, charges=()))
+    assert visit.sent == ["GHB1"]
+    await bench.receive(settled(visit, late), times=2)
+    assert visit.sent == ["GHB1", "UACR"]
 
 
 async def test_an_emergency_that_arrived_before_its_orders_has_credit(bench: Bench) -> None:
