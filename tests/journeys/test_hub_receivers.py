@@ -252,6 +252,7 @@ async def test_a_message_becomes_a_file_there_and_a_file_there_a_message(tmp_pat
         await node.stop()
 
 
+@pytest.mark.full
 async def test_a_server_with_another_key_is_not_spoken_to(tmp_path: Path) -> None:
     async with sftp_server(tmp_path) as (port, drop):
         other = asyncssh.generate_private_key("ssh-ed25519").export_public_key()

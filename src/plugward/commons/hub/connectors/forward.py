@@ -9,8 +9,6 @@ readings of it. A call is in the call book, on disk, before the other side hears
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable
-from urllib.parse import unquote
 
 import aiohttp
 from multidict import CIMultiDict
@@ -26,21 +24,10 @@ from ..web.pace import Pace
 from .breaker import Breaker
 from .callbook import BookFailed, Call, CallBook, Ending
 from .declared import Forward
+from .passing import OURS, Body, climbs, passed_on, query_told
 from .tunnel import Moved, NotThere, There, asked, flow, key_of
 
-HOP = frozenset({
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
-    "te", "trailer", "transfer-encoding", "upgrade", "http2-settings",
-})  # fmt: skip
-"""What is meant for one connection only (RFC 9110, 7.6.1)."""
-OURS = frozenset({
-    "host", "expect", "authorization", "forwarded", "via", "x-forwarded-for", "x-forwarded-host",
-    "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "x-real-ip", "x-plugward-caller",
-    "x-http-method-override", "x-original-url", "x-rewrite-url", "content-length",
-})  # fmt: skip
-"""What the hub says itself, or nobody: a caller may not tell the other side who or where it is."""
 PATH_MAX = 8 * 1024
-DECODED_TIMES_MAX = 3
 CLOSE_S = 30.0
 
 
@@ -172,7 +159,7 @@ class Forwarding:
         """The number of its row, which is on disk."""
         path = request.raw_path.decode("ascii")
         if request.query:
-            path += "?" + _query(request.query.decode("ascii"), whole=self.told.keeps_query)
+            path += "?" + query_told(request.query.decode("ascii"), whole=self.told.keeps_query)
         call = Call(
             self._node.clock.now(), caller, request.address, self.name, request.method, path
         )
@@ -185,7 +172,7 @@ class Forwarding:
         """What is said to the other side."""
         kept: CIMultiDict[str] = CIMultiDict(
             (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in _passed_on(request.raw_headers)
+            for name, value in passed_on(request.raw_headers)
             if name.decode("latin-1") not in OURS
         )
         kept["X-Forwarded-For"] = request.address
@@ -200,7 +187,7 @@ class Forwarding:
         return kept
 
     async def ask(
-        self, request: Request, target: str, headers: "CIMultiDict[str]", body: "_Body | None"
+        self, request: Request, target: str, headers: "CIMultiDict[str]", body: "Body | None"
     ) -> aiohttp.ClientResponse:
         """The other side's answer, its body still to be read; ``Refusal`` when there is none."""
         try:
@@ -270,28 +257,6 @@ class Forwarding:
         )
 
 
-class _Body:
-    """A request's body on its way, counted; what goes wrong with it is kept."""
-
-    def __init__(self, request: Request, limit: int) -> None:
-        self._request = request
-        self._limit = limit
-        self.size = 0
-        self.failure: Refusal | Gone | None = None
-
-    async def parts(self) -> AsyncIterator[bytes]:
-        """As they come; the connection to the other side ends when they end badly."""
-        try:
-            async for part in self._request.stream():
-                self.size += len(part)
-                if self.size > self._limit:
-                    raise Refusal(413, f"the body is longer than {self._limit} bytes")  # noqa: TRY301 - noted below
-                yield part
-        except (Refusal, Gone) as failure:
-            self.failure = failure
-            raise
-
-
 class _Passed:
     """One call on its way."""
 
@@ -301,7 +266,7 @@ class _Passed:
         self._caller = caller
         self._send = send
         self._length = request.headers.get("content-length")
-        self._body: _Body | None = None
+        self._body: Body | None = None
         self._key = b""
         self.status = 0
         self.bytes_out = 0
@@ -360,7 +325,7 @@ class _Passed:
             return
         self._body = self._body_of(self._length)
 
-    def _body_of(self, length: str | None) -> _Body | None:
+    def _body_of(self, length: str | None) -> Body | None:
         limit = self._service.told.body_bytes_max
         if length is not None:
             if not length.isdigit() or int(length) > limit:
@@ -369,7 +334,7 @@ class _Passed:
                 return None
         elif "transfer-encoding" not in self._request.headers:
             return None
-        return _Body(self._request, limit)
+        return Body(self._request, limit)
 
     async def _answer(self, answer: aiohttp.ClientResponse) -> None:
         self.status = answer.status
@@ -402,46 +367,10 @@ class _Passed:
 
     def _headers_of(self, answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
         told: list[tuple[bytes, bytes]] = []
-        for name, value in _passed_on((name.lower(), value) for name, value in answer.raw_headers):
+        for name, value in passed_on((name.lower(), value) for name, value in answer.raw_headers):
             if name == b"location":
                 back = self._service.back(value.decode("latin-1"))
                 told.append((name, back.encode("latin-1")))
             else:
                 told.append((name, value))
         return told
-
-
-def _passed_on(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Without what is meant for one connection only; names are in lower case."""
-    listed = list(headers)
-    named = {
-        word.strip().lower()
-        for name, value in listed
-        if name == b"connection"
-        for word in value.decode("latin-1").split(",")
-    }
-    return [
-        (name, value)
-        for name, value in listed
-        if (text := name.decode("latin-1")) not in HOP and text not in named
-    ]
-
-
-def climbs(path: str) -> bool:
-    """Whether a path holds dot segments, in whatever writing the other side might undo."""
-    for _ in range(DECODED_TIMES_MAX):
-        if any(
-            part.partition(";")[0] in (".", "..") for part in path.replace("\\", "/").split("/")
-        ):
-            return True
-        plain = unquote(path)
-        if plain == path:
-            return "\x00" in path
-        path = plain
-    return True  # written over and over: nobody who means well does that
-
-
-def _query(query: str, *, whole: bool) -> str:
-    if whole:
-        return query
-    return "&".join(part.partition("=")[0] for part in query.split("&"))

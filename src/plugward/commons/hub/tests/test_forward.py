@@ -17,7 +17,7 @@ from yarl import URL
 from plugward.commons.hub.alone import Doors, Options, listening
 from plugward.commons.hub.connectors.breaker import Breaker, Patience
 from plugward.commons.hub.connectors.callbook import FILE, Entry, entries
-from plugward.commons.hub.connectors.forward import climbs
+from plugward.commons.hub.connectors.passing import climbs
 
 TOKEN = "t" * 40
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -336,6 +336,7 @@ async def test_a_redirect_inside_the_service_stays_inside_the_hub(tmp_path: Path
         assert said == ["/lis/b?c=1", "/lis/b", "https://e.example/"]
 
 
+@pytest.mark.full
 async def test_a_service_that_is_away_is_left_alone_for_a_while(tmp_path: Path) -> None:
     statuses = [503, 503, 503]
 
@@ -376,6 +377,7 @@ def test_after_the_pause_one_call_tries_and_the_others_wait() -> None:
     assert breaker.wait_s(21.5) == 0
 
 
+@pytest.mark.full
 async def test_a_silent_service_is_given_up(tmp_path: Path) -> None:
     async def silent(_: web.Request) -> web.StreamResponse:
         await asyncio.sleep(30)

@@ -200,7 +200,7 @@ def test_gb18030_is_read_as_what_it_says() -> None:
     assert read(text.encode("gbk"), "text/xml; charset=GBK").parameters["message"] == "珅玕玘"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(body=st.binary(max_size=400) | st.text(max_size=200).map(str.encode))
 def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
     for sent in (body, CASE.encode().replace(b"place", body)):
@@ -210,7 +210,7 @@ def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
             continue
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(text=st.text(max_size=60), version=st.sampled_from([SOAP_11, SOAP_12]))
 def test_whatever_is_answered_can_be_read(text: str, version: str) -> None:
     called = Called("Do", NS, {}, version)
