@@ -118,6 +118,12 @@ def test_from_the_alert_to_the_failing_message_and_its_replay_by_keys(
     page.keyboard.press("F2")
     page.keyboard.type("X1")
     page.keyboard.press("Enter")
+    expect(page.get_by_label("消息号 / 患者号")).to_have_value("X1")
     expect(page.get_by_role("cell", name="OML^O21")).to_have_count(1)
+    assert "X1" not in page.url  # what is looked for stands in no address
+    page.keyboard.press("Escape")
+    page.keyboard.press("J")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("消息号 / 患者号")).to_have_value("X1")
     tab.calm()
     hospital.run(lis.stop())

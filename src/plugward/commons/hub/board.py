@@ -13,6 +13,7 @@ board = Board(
     tables=tables,
     pages=[
         pages.console,
+        pages.find,
         pages.systems,
         pages.open_text,
         pages.replay,

@@ -43,7 +43,22 @@ KEYS = (
     order=70,
     keys=KEYS,
 )
-async def console(  # noqa: PLR0913 - the form of a search
+async def console(
+    hub: Hub,
+    viewer: Viewer,
+    *,
+    destination: Plain = "",
+    state: Plain = "",
+    message: int = 0,
+) -> View:
+    """Lines, throughput, what fails; messages; the way of the one chosen."""
+    return await _shown(
+        hub, viewer, MessageSearch(destination=destination, state=state), 0, message
+    )
+
+
+@action("/hub/find", title="查消息", permission="hub.watch")
+async def find(  # noqa: PLR0913 - the form of a search
     hub: Hub,
     viewer: Viewer,
     *,
@@ -56,17 +71,22 @@ async def console(  # noqa: PLR0913 - the form of a search
     before: int = 0,
     message: int = 0,
 ) -> View:
-    """Lines, throughput, what fails; messages by any field; the way of the one chosen."""
-    since = viewer.now - timedelta(minutes=minutes) if minutes else None
+    """Messages by any field and time. A POST: what is looked for stands in no address."""
     asked = MessageSearch(
         text=text,
         kind=kind,
         sender=sender,
         destination=destination,
         state=state,
-        since=since,
+        since=viewer.now - timedelta(minutes=minutes) if minutes else None,
         before=before,
     )
+    return await _shown(hub, viewer, asked, minutes, message)
+
+
+async def _shown(
+    hub: Hub, viewer: Viewer, asked: MessageSearch, minutes: int, message: int
+) -> View:
     found = await hub.messages(asked)
     chosen = message or (found.messages[0].seq if found.messages else 0)
     now = await hub.overview()

@@ -255,6 +255,8 @@ class HubService(Hub):
         )
 
     async def trace(self, seq: int) -> MessageTrace:
+        if seq > SEQ_MAX:
+            raise MessageNotFound
         hit = await self._ledger.read(lambda c: hit_of(c, seq))
         if hit is None:
             raise MessageNotFound
