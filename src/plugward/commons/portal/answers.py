@@ -53,7 +53,9 @@ class Answers:
             return json_answer(refused(refusal, sentence, request.id), status)
         if isinstance(refusal, SignInNeeded) and not request.is_htmx and request.method == "GET":
             return redirect("/login")
-        heading = table.words.say(f"err_{status}", visit.language)
+        # A record that is not there is not a page that is not there.
+        word = "refused_404" if status == HTTPStatus.NOT_FOUND else f"err_{status}"
+        heading = table.words.say(word, visit.language)
         if isinstance(refusal, NotAllowed):  # whom to ask, before which right it is
             sentence = f"{table.words.say('err_403_note', visit.language)} {sentence}"
         answer = self._shown(table, request, visit, status, heading=heading, note=sentence)

@@ -105,6 +105,15 @@
       input.type = input.type === "password" ? "text" : "password";
       eye.setAttribute("aria-pressed", String(input.type === "text"));
     }
+    const suggestion = event.target.closest?.("[data-fills]");
+    if (suggestion) {
+      // What is wrong in a field is put right by one key; the field then says no more about it.
+      const field = document.querySelector(suggestion.dataset.fills);
+      field.value = suggestion.dataset.value;
+      field.removeAttribute("aria-invalid");
+      document.getElementById(field.getAttribute("aria-describedby"))?.remove();
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    }
     if (event.target.closest?.("[data-drawer]")) document.querySelector(".context")?.classList.toggle("open");
   });
 
