@@ -26,7 +26,7 @@ from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from ..refusals import AlreadyThere, ChangedMeanwhile, Refusal, Unavailable
+from ..refusals import AlreadyThere, BadRequest, ChangedMeanwhile, Refusal, Unavailable
 from .engine import OnCommit, Reach
 from .frames import Frame, frame_of_row
 from .migrations import Step, bring_up
@@ -52,6 +52,8 @@ _DRIVERS = {
 # Serialisation failure, deadlock, lock time-out; a login's last connection is not quite closed yet.
 _PASSING = ("40001", "40P01", "1213", "1205", "53300", "1226")
 _FAULTS = (ProgrammingError, DataError, NotSupportedError)  # of whoever wrote the statement
+# A text is longer than its column, or holds what the database cannot keep (PostgreSQL: NUL).
+_UNKEEPABLE = ("22001", "22021", "1406", "1366")
 _AWAY = (DBAPIError, NoneFree, OSError)
 
 
@@ -172,6 +174,10 @@ class ServerEngine:
         """Return if the next attempt may go better; the server's state in words if not."""
         if isinstance(error, NoneFree):
             raise Unavailable(self.tables.board, "overloaded") from error
+        if isinstance(error, DBAPIError) and _code(error) in _UNKEEPABLE:
+            raise BadRequest(
+                where="a text is too long, or holds a character that cannot be kept"
+            ) from error
         passes = isinstance(error, DBAPIError) and _code(error) in _PASSING
         if not passes or attempt == ATTEMPTS_MAX:
             raise Unavailable(self.tables.board, "storage") from error
