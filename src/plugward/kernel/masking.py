@@ -46,7 +46,8 @@ def hides(operation: Operation) -> bool:
 def conceal(value: Any) -> Any:
     """The same value with every masked field's middle replaced; what holds none is returned."""
     if isinstance(value, tuple):
-        return tuple(conceal(part) for part in value)
+        parts: tuple[Any, ...] = value
+        return tuple(conceal(part) for part in parts)
     if not isinstance(value, msgspec.Struct):
         return value
     masked, deeper = _plan(type(value))
