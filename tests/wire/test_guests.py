@@ -14,7 +14,9 @@ import pytest
 from plugward.commons.identity.board import board as identity
 from plugward.commons.masterdata.board import board as masterdata
 from plugward.commons.portal.board import board as portal
+from plugward.commons.portal.rack_view import details
 from plugward.commons.portal.tests.specimen.board import board as specimen
+from plugward.commons.portal.words import Words
 from plugward.kit.ids import new_id
 from plugward.rack.node import Node
 
@@ -88,6 +90,7 @@ async def test_a_board_of_another_process_is_used_like_one_of_ours(rack: Rack) -
         assert (await doctor.api("nothing", {}))[0] == 404
         assert '"/api/specimen/v1/write"' in (await doctor.get("/openapi/specimen.json"))[1]
 
+        await the_rack_page_shows_it(doctor)
         assert note in (await doctor.get("/specimen/list"))[1]  # the button of the plain list
         assert await doctor.post("/portal/do/specimen/tear_up", {"row": note}) == 303
         assert (await doctor.api("notes", {}))[1] == []
@@ -96,6 +99,15 @@ async def test_a_board_of_another_process_is_used_like_one_of_ours(rack: Rack) -
         await until(lambda: "specimen" not in doctor.node.runtime.shown)
         assert (await doctor.get("/specimen/notes"))[0] == 404
         assert (await doctor.get("/"))[0] == 200
+
+
+async def the_rack_page_shows_it(doctor: Desk) -> None:
+    shown = await doctor.get("/portal/boards?board=specimen")
+    assert shown[0] == 403  # a doctor has no business there
+    runtime = doctor.node.runtime
+    told = details(runtime, runtime.shown["specimen"], Words([specimen]), "zh-CN")
+    assert (told["version"], told["state"], told["running"]) == ("1.2.3", "正常", "独立进程")
+    assert {"name": "specimen.write", "calls": 0} in told["operations"]
 
 
 async def test_a_tab_hears_of_facts_of_another_process(rack: Rack) -> None:

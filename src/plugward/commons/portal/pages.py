@@ -168,10 +168,11 @@ def _today(viewer: Viewer) -> str:
 )
 async def rack_page(viewer: Viewer, runtime: Runtime, portal: Portal, board: str = "") -> View:
     """Every board with its version, pace and health, live."""
-    words = Words(plugged.board for plugged in runtime.plugged.values())
-    cards = [card_of(runtime, p, words, viewer.language) for p in runtime.plugged.values()]
+    there = runtime.shown
+    words = Words(plugged.board for plugged in there.values())
+    cards = [card_of(runtime, p, words, viewer.language) for p in there.values()]
     shown = shelves(cards, words, viewer.language)
-    chosen = runtime.plugged.get(board) or next(iter(runtime.plugged.values()))
+    chosen = there.get(board) or next(iter(there.values()))
     parked = await portal.parked() if viewer.may("portal.replay") else ()
     return view(
         "rack.html",

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from plugward.kernel.elsewhere import Guest
 from plugward.kernel.manifest import Away, Manifest
 from plugward.kernel.observe.meters import Meter
 from plugward.kernel.runtime import Plugged, Runtime
@@ -121,13 +122,19 @@ def details(runtime: Runtime, plugged: Plugged, words: Words, language: str) -> 
     meter = runtime.meters.of_board(manifest.name)
     callers = [
         other.board.manifest
-        for other in runtime.plugged.values()
+        for other in runtime.shown.values()
         if manifest.name in other.board.manifest.needs
     ]
     chinese = language == CHINESE
     names = "、".join(m.title if chinese else m.title_en for m in callers)
-    operations = board.contract.operations.values() if board.contract else ()
+    names_of = board.operations if isinstance(board, Guest) else ()
+    operations = [f"{manifest.name}.{name}" for name in names_of]
+    if board.contract is not None:
+        operations = [operation.full_name for operation in board.contract.operations.values()]
     return msgspec.structs.asdict(card_of(runtime, plugged, words, language)) | {
+        "running": words.say(
+            "running_in_process" if plugged.elsewhere is None else "running_elsewhere", language
+        ),
         "summary": manifest.summary,
         "grade": manifest.grade,
         "owners": "、".join(manifest.owners),
@@ -136,8 +143,7 @@ def details(runtime: Runtime, plugged: Plugged, words: Words, language: str) -> 
         "storage": _storage(runtime, plugged, words, language),
         "pages": [p.title if chinese else p.title_en for p in board.pages if p.method == "GET"],
         "operations": [
-            {"name": op.full_name, "calls": meters.get(op.full_name, Meter()).calls}
-            for op in operations
+            {"name": name, "calls": meters.get(name, Meter()).calls} for name in operations
         ],
         "hears": sorted({r.tag or f"* {r.carrying.__name__}" for r in board.reactions}),  # type: ignore[union-attr]  # without a tag it is by what it carries
         "needs": [
