@@ -45,11 +45,11 @@ def hospital() -> Iterator[Hospital]:
 @pytest.fixture(scope="module")
 def morning(hospital: Hospital) -> Morning:
     assert hospital._loop is not None
-    preparing = _signed_today(Morning(hospital.runtime))
+    preparing = signed_today(Morning(hospital.runtime))
     return asyncio.run_coroutine_threadsafe(preparing, hospital._loop).result(READY_S_MAX)
 
 
-async def _signed_today(morning: Morning) -> Morning:
+async def signed_today(morning: Morning) -> Morning:
     """The design's orders of the day, for two patients: 92.72 + 115.00 + 180.00 + 40.00."""
     await morning.prepare()
     for name in (ZHOU, SHEN):
