@@ -7,7 +7,7 @@ Between boards nothing is masked: they work with the values.
 
 import typing
 from functools import cache
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast, get_args
 
 import msgspec
 
@@ -46,8 +46,7 @@ def hides(operation: Operation) -> bool:
 def conceal(value: Any) -> Any:
     """The same value with every masked field's middle replaced; what holds none is returned."""
     if isinstance(value, tuple):
-        parts: tuple[Any, ...] = value
-        return tuple(conceal(part) for part in parts)
+        return tuple(map(conceal, cast("tuple[Any, ...]", value)))
     if not isinstance(value, msgspec.Struct):
         return value
     masked, deeper = _plan(type(value))
