@@ -90,7 +90,8 @@ async def test_a_front_desk_on_postgresql(tmp_path: Path) -> None:
     data, plan = a_folder(tmp_path, PLAN)
     with rack_up(data, plan, "--demo", seconds=150) as rack:
         async with at_work(rack) as desk:
-            await desk.after(60)
+            for _ in range(4):
+                await desk.after(10)
             found = rack.whole()
         assert found.healthy
         assert found.database.startswith("postgresql on 127.0.0.1:")
@@ -178,7 +179,8 @@ async def test_a_front_desk_on_the_site_s_mariadb(tmp_path: Path) -> None:
         data, plan = a_folder(tmp_path, plan_text)
         with rack_up(data, plan, "--demo", seconds=150) as rack:
             async with at_work(rack) as desk:
-                await desk.after(40)
+                for _ in range(4):
+                    await desk.after(10)
                 found = rack.whole()
             assert found.healthy
             assert all(board.connections for board in found.boards)

@@ -53,13 +53,13 @@ async def test_replicas_come_and_go_and_the_front_desk_never_notices(tmp_path: P
         seen: list[RackStatus] = []
         looking = asyncio.create_task(held(rack, seen))
         async with at_work(rack) as desk:
-            await desk.after(20)
+            await desk.after(10)
             # the one that reacts dies without a word, in the middle of what it does
             killed = {}
             for board in ("encounters", "registration"):
                 killed[board] = (await asyncio.to_thread(rack.status))[board].reacts
                 os.kill(killed[board], signal.SIGKILL)
-                await desk.after(20)
+                await desk.after(10)
             for board, gone in killed.items():
                 await asyncio.to_thread(until, lambda b=board, g=gone: other_reacts(rack, b, g))
             # and every replica of three boards is started anew, one after the other
@@ -69,7 +69,7 @@ async def test_replicas_come_and_go_and_the_front_desk_never_notices(tmp_path: P
                 assert answer.done == f"{board} was started anew."
                 after = await asyncio.to_thread(until, lambda b=board: other_reacts(rack, b, 0))
                 assert not set(before) & set(after.pids)
-            await desk.after(20)
+            await desk.after(10)
         looking.cancel()
         assert len(seen) > 20
         assert max(found.connections for found in seen) <= BUDGET

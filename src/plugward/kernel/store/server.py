@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
+from asyncpg.exceptions import InternalClientError
 from sqlalchemy import Connection, Select, bindparam, select, text, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
@@ -54,7 +55,8 @@ _PASSING = ("40001", "40P01", "1213", "1205", "53300", "1226")
 _FAULTS = (ProgrammingError, DataError, NotSupportedError)  # of whoever wrote the statement
 # A text is longer than its column, or holds what the database cannot keep (PostgreSQL: NUL).
 _UNKEEPABLE = ("22001", "22021", "1406", "1366")
-_AWAY = (DBAPIError, NoneFree, OSError)
+# The driver's own words, where SQLAlchemy does not know them: nobody is there who may write.
+_AWAY = (DBAPIError, NoneFree, OSError, InternalClientError)
 
 
 class ServerEngine:
@@ -191,7 +193,7 @@ class ServerEngine:
             self._wake.clear()
             try:
                 await self.settle()
-            except (DBAPIError, OSError, Unavailable) as error:
+            except (*_AWAY, Unavailable) as error:
                 _log.warning("%s: numbering waits: %s", self.tables.board, type(error).__name__)
                 await asyncio.sleep(LOOK_EVERY_S)
 

@@ -1,5 +1,6 @@
 """The rack's database server, its own or the site's: a login and a share for each process."""
 
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from plugward.kernel.store.engine import Reach
 from plugward.kernel.store.server import as_owner
 
 from ..folder import DataFolder, FolderError
-from ..place import ALONE, FOLDER, SQLITE, Place, Stores, keep_place, owner_of
+from ..place import ALONE, FOLDER, PASSWORD, SQLITE, Place, Stores, keep_place, owner_of
 from ..postgres import Postgres
 from .plan import RackPlan, Seat
 from .preparing import Login, Preparation, prepare
@@ -45,7 +46,9 @@ def database_of(folder: DataFolder, plan: RackPlan) -> "ServerDatabase | None":
     keep_place(folder, place)
     if place.database == SQLITE:
         return None
-    return ServerDatabase(folder, budget, owner="" if place.is_ours else owner_of(place))
+    owner = "" if place.is_ours else owner_of(place)
+    os.environ.pop(PASSWORD, None)  # no board's process is to have it
+    return ServerDatabase(folder, budget, owner=owner)
 
 
 class ServerDatabase:
