@@ -72,6 +72,10 @@ def test_a_hospital_in_order_has_no_fault(data: Path) -> None:
     assert {v.id: v.state for v in found}["boards"] is State.UNKNOWN  # it does not run
 
 
+def test_a_folder_without_a_hospital_is_no_fault(tmp_path: Path) -> None:
+    assert {v.id: v.state for v in faults(tmp_path / "new").values()} == {"hospital": State.UNKNOWN}
+
+
 class Planted(NamedTuple):
     id: str
     plant: Callable[[Path], None]

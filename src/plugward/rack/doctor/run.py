@@ -41,11 +41,10 @@ def _all(folder: DataFolder, wanted: Wanted) -> Iterator[Verdict]:
         )
     listens = (("--port", wanted.port), ("--mllp-port", wanted.mllp_port))
     yield from machine.ports(listens, runs=runs)
-    writable = machine.data_folder(folder)
-    yield writable
     if not folder.exists:
         yield unknown("hospital", "此目录还没有医院", "there is no hospital in this folder yet")
         return
+    yield machine.data_folder(folder)
     yield machine.disk(folder)
     yield machine.clock(folder, now)
     yield from machine.certificates(folder, hospital, now)
