@@ -15,7 +15,7 @@ from plugward.rack.control.words import ActRefused, BoardStatus
 
 from .outside import MEALS, Place, Version, open_rack
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
 PAGE = f"/meals/wards/{new_id()}?day={date.today()}"  # noqa: DTZ011 - any day will do
 VISIBLE_S = 5.0
 

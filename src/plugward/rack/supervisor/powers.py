@@ -9,9 +9,9 @@ from plugward.kernel.auditlog import AuditLog
 from ..control.checks import within, without
 from ..control.embedded import entry_of
 from ..control.words import ActRefused, RackStatus, Say, Source
-from ..environments import Installed, install
 from ..place import SQLITE
 from .moving import group_in
+from .outside import Outside
 from .rack import Rack
 
 LANE = "rack"
@@ -24,6 +24,7 @@ class RackPowers:
         self._rack = rack
         self._audit = audit
         self._one_at_a_time = asyncio.Lock()
+        self._outside = Outside(rack, self._plug)
 
     async def status(self) -> RackStatus:
         return await self._rack.status()
@@ -42,53 +43,13 @@ class RackPowers:
         """Plug a board in from a folder or a wheel, or another version of one that runs."""
         async with self._one_at_a_time:
             operation = "rack.upgrade" if upgrade else "rack.plug"
-            act = self._install(source, say, upgrade=upgrade)
+            act = self._outside.install(source, say, upgrade=upgrade)
             return await self._noted(operation, Path(source.path).name, by, act)
 
     async def rollback(self, board: str, *, by: str, say: Say) -> str:
         """Back to the version that ran before."""
         async with self._one_at_a_time:
-            return await self._noted("rack.rollback", board, by, self._rollback(board, say))
-
-    # ── from outside ────────────────────────────────────────────────────────────────────────
-    async def _install(self, source: Source, say: Say, *, upgrade: bool) -> str:
-        rack = self._rack
-        installed = await install(source, rack.guests.folder, rack.plugged, say)
-        name = installed.name
-        if name in rack.manifests and name not in rack.guests:
-            raise ActRefused(f"{name} is one of the rack's own: it comes with Plugward's release.")
-        if upgrade and name not in rack.guests:
-            raise ActRefused(f"{name} is not here yet: say plugward plug {source.path}.")
-        if not upgrade and name in rack.plugged:
-            raise ActRefused(f"{name} is plugged in; plugward upgrade puts another version in.")
-        rack.guests.check(installed)
-        if name in rack.plugged:
-            return await self._exchanged(installed, say)
-        is_new = name not in rack.guests
-        rack.admit(installed)
-        try:
-            return await self._plug(name, say)
-        except ActRefused:
-            if is_new:
-                rack.forget(name)
-            raise
-
-    async def _rollback(self, name: str, say: Say) -> str:
-        before = self._rack.guests.one(name).before
-        if before is None:
-            raise ActRefused(f"{name} has only ever run in this version.")
-        return await self._exchanged(before, say)
-
-    async def _exchanged(self, installed: Installed, say: Say) -> str:
-        name, version = installed.name, installed.examined.version
-        say(f"{name} {version} starts beside the one that serves")
-        problem = await self._rack.exchange(installed)
-        if problem:
-            now = self._rack.manifests[name].version
-            raise ActRefused(
-                f"{name} {version} did not start: {problem}. {name} {now} goes on serving."
-            )
-        return f"{name} {version} serves; plugward rollback {name} brings the one before back."
+            return await self._noted("rack.rollback", board, by, self._outside.rollback(board, say))
 
     async def restart(self, board: str, *, by: str, say: Say) -> str:
         async with self._one_at_a_time:

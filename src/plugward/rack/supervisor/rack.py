@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,8 +11,8 @@ from plugward.kernel.binding import NOTHING_BOUND, Bindings
 from plugward.kernel.manifest import Manifest, read_manifest
 from plugward.kit.time import Clock
 
-from ..control.embedded import keep_out, kept_out, rss_of
-from ..control.words import BoardStatus, RackStatus
+from ..control.embedded import keep_out, kept_out
+from ..control.words import RackStatus
 from ..environments import Installed
 from ..folder import DataFolder, FolderError
 from ..place import Stores
@@ -21,13 +21,14 @@ from ..wire.broker import Broker, User, administrator, user_of
 from ..wire.passes import Root
 from .child import Child, board_process
 from .database import ServerDatabase, database_of
-from .guests import Guests, Kept
+from .guests import Guests
 from .moving import keep_seating, reseated, seating_of
 from .plan import RackPlan, Seat
 from .preparing import PreparingFailed
-from .servers import Guard
+from .servers import Guard, own_nats
 from .shares import BudgetTooSmall
 from .spec import Spec, write_secret
+from .standing import standing
 from .survey import Survey, Surveyed, survey
 
 LOOK_S = 0.2
@@ -98,7 +99,7 @@ class Rack:
             name: read_manifest(Path(board.folder) / "board.toml") for name, board in boards.items()
         }
         for installed in self.guests.all():
-            self._welcome(installed)
+            self.welcome(installed)
         self._bind()
         seats = self.plan.seats(tuple(board.name for board in self._survey.boards))
         self._users = {seat.label: self._user(seat) for seat in seats}
@@ -201,7 +202,7 @@ class Rack:
             self._seats[board] = seats[0]
         keep_out(self.folder.path, kept_out(self.folder.path) - {board})
         for seat in seats:
-            if problem := await self._tried(seat):
+            if problem := await self.tried(seat):
                 return problem
         await self._watched()
         return ""
@@ -211,48 +212,17 @@ class Rack:
         keep_out(self.folder.path, kept_out(self.folder.path) | {board})
         gone = [label for label, (seat, _) in self._children.items() if board in seat.boards]
         for label in gone:
-            _, child = self._children.pop(label)
-            await child.stop()
-        await self._watched()
+            await self.ended(label)
 
     # ── boards from outside ─────────────────────────────────────────────────────────────────
-    def admit(self, installed: Installed) -> None:
-        """Know a board that was installed while the rack runs."""
-        before = self.guests.one(installed.name).now if installed.name in self.guests else None
-        self.guests.keep(Kept(installed, before))
-        self._welcome(installed)
-
     def forget(self, name: str) -> None:
         """A board that never ran: it leaves no claim behind."""
         self.guests.drop(name)
         self.manifests.pop(name, None)
-        others = tuple(board for board in self._survey.boards if board.name != name)
-        self._survey = Survey(others, self._survey.broken)
+        self._survey = self._survey.without(name)
         keep_out(self.folder.path, kept_out(self.folder.path) - {name})
 
-    async def exchange(self, installed: Installed) -> str:
-        """Another version in a board's place; what is wrong with it, or nothing: then it serves.
-
-        It is tried beside the old one, which answers until the new one does.
-        """
-        name, kept = installed.name, self.guests.one(installed.name)
-        self.admit(installed)
-        trial = Seat(name, (name,), 1)
-        problem = await self._tried(trial)
-        if not problem:
-            await self._ended(name)
-            problem = await self.put_in(name)
-        if problem:
-            self.guests.keep(kept)
-            self._welcome(kept.now)
-            if name not in self._children or not self._children[name][1].healthy:
-                await self._ended(name)
-                await self.put_in(name)
-        await self._ended(trial.label)
-        await self._watched()
-        return problem
-
-    async def _tried(self, seat: Seat) -> str:
+    async def tried(self, seat: Seat) -> str:
         """Whether a process starts and stays."""
         if seat.label not in self._users:
             self._users[seat.label] = self._user(seat)
@@ -267,18 +237,22 @@ class Rack:
         _, tried = self._children[seat.label]
         return "" if begun.result() and tried.healthy else tried.why
 
-    async def _ended(self, label: str) -> None:
+    async def ended(self, label: str) -> None:
+        """End one process."""
         if label in self._children:
             _, child = self._children.pop(label)
             await child.stop()
+            await self._watched()
 
-    def _welcome(self, installed: Installed) -> None:
+    def is_up(self, label: str) -> bool:
+        return label in self._children and self._children[label][1].healthy
+
+    def welcome(self, installed: Installed) -> None:
         """Its manifest, whom it hears, and everybody's rights with it there."""
         name = installed.name
         self.manifests[name] = self._bindings.widened(self.guests.manifest(name))
         told = Surveyed(name, installed.examined.folder, installed.examined.hears)
-        others = [board for board in self._survey.boards if board.name != name]
-        self._survey = Survey((*others, told), self._survey.broken)
+        self._survey = self._survey.with_(told)
         for label, seat in self._seats.items():
             fresh = self._user(seat)
             self._users[label] = msgspec.structs.replace(
@@ -398,26 +372,13 @@ class Rack:
     async def _nats(self, say: Say) -> str:
         if self.plan.nats:
             return self.plan.nats
-        self._broker = Broker(self.work / "nats", users=[self._own, *self._users.values()])
+        users = [self._own, *self._users.values()]
         try:
-            await self._broker.start()
+            self._broker = await own_nats(self.work / "nats", users, self.plan.site)
         except RuntimeError as error:
             raise RackFailed(str(error)) from None
-        await self._stream(self._own)
-        (self.work / "nats" / "nats.pid").write_text(str(self._broker.pid))
         say(f"NATS on {self._broker.url}")
         return self._broker.url
-
-    async def _stream(self, own: User) -> None:
-        from nats.aio.client import Client  # noqa: PLC0415 - only where we run NATS ourselves
-
-        from ..relay.jetstream import make_stream  # noqa: PLC0415 - as above
-
-        assert self._broker is not None, "asked after it was started"
-        client = Client()
-        await client.connect(self._broker.url, user=own.name, password=own.password)
-        await make_stream(client, self.plan.site)
-        await client.close()
 
     async def _watched(self) -> None:
         boards = [child.pid for _, child in self._children.values() if child.pid]
@@ -430,12 +391,8 @@ class Rack:
         used: dict[str, int] = {}
         if self._database is not None:
             used = await self._database.connections()
-        by_board: dict[str, list[tuple[Seat, Child]]] = {}
-        for seat, child in self._children.values():
-            for board in seat.boards:
-                by_board.setdefault(board, []).append((seat, child))
-        boards = tuple(self._board(name, copies, used) for name, copies in by_board.items())
-        out = tuple(sorted(set(self.manifests) - set(by_board)))
+        boards = standing(self._children.values(), used)
+        out = tuple(sorted(set(self.manifests) - {board.name for board in boards}))
         return RackStatus(
             "rack",
             os.getpid(),
@@ -444,25 +401,6 @@ class Rack:
             database=self._database.where if self._database is not None else "",
             connections=sum(used.values()),
             connections_budget=self.plan.connections_max if self._database is not None else 0,
-        )
-
-    def _board(
-        self, name: str, copies: list[tuple[Seat, Child]], used: Mapping[str, int]
-    ) -> BoardStatus:
-        children = [child for _, child in copies]
-        ready = [child.ready for child in children if child.ready is not None]
-        sick = [child.why for child in children if not child.healthy]
-        return BoardStatus(
-            name=name,
-            version=ready[0].boards.get(name, "") if ready else "",
-            pids=tuple(child.pid for child in children if child.pid),
-            replicas=len(children),
-            healthy=not sick,
-            why="; ".join(why for why in sick if why),
-            rss_bytes=sum(rss_of(child.pid) for child in children if child.pid),
-            connections=sum(used.get(seat.label, 0) for seat, _ in copies),
-            reacts=next((r.pid for r in children if r.ready and r.ready.reacting), 0),
-            group=copies[0][0].name,
         )
 
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..wire.broker import Broker, User
+
 # Reads until the rack is gone, gives the boards time to finish, then ends the servers.
 _SCRIPT = """
 read -r _; boards="$1"; shift
@@ -51,3 +53,26 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+async def own_nats(folder: Path, users: Sequence[User], site: str) -> Broker:
+    """A NATS of the rack's own, with the site's stream. The first user is the rack itself.
+
+    Raises ``RuntimeError``.
+    """
+    from nats.aio.client import Client  # noqa: PLC0415 - only where we run NATS ourselves
+
+    from ..relay.jetstream import make_stream  # noqa: PLC0415 - as above
+
+    broker = Broker(folder, users=users)
+    await broker.start()
+    (folder / "nats.pid").write_text(str(broker.pid))
+    try:
+        client = Client()
+        await client.connect(broker.url, user=users[0].name, password=users[0].password)
+        await make_stream(client, site)
+        await client.close()
+    except BaseException:
+        await broker.stop()
+        raise
+    return broker

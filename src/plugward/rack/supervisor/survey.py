@@ -21,6 +21,13 @@ class Survey(msgspec.Struct, frozen=True):
     boards: tuple[Surveyed, ...]
     broken: dict[str, str]
 
+    def without(self, name: str) -> "Survey":
+        return Survey(tuple(b for b in self.boards if b.name != name), self.broken)
+
+    def with_(self, told: Surveyed) -> "Survey":
+        """One more, or another version of one."""
+        return Survey((*self.without(told.name).boards, told), self.broken)
+
 
 class SurveyFailed(Exception):
     """The boards could not even be listed; says why."""
