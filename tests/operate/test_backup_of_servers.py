@@ -19,6 +19,7 @@ from plugward.rack.backup import back_up, read_manifest, restore
 from plugward.rack.copy.places import Rows, rows_at, rows_of
 from plugward.rack.discover import Found
 from plugward.rack.folder import DataFolder
+from plugward.rack.place import Place, keep_place
 from plugward.rack.settings import with_database, without_database
 
 from ..databases.servers import mariadb, own_hospital, postgresql
@@ -122,6 +123,22 @@ async def boxes_are_put(rows: Rows, enough: asyncio.Event, put: Counter[str]) ->
             put["box"] += 1
     finally:
         await runtime.stop()
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("only_the_vault")
+async def test_a_rack_on_a_server_is_backed_up_into_files(
+    tmp_path: Path, servers: dict[str, str]
+) -> None:
+    folder = DataFolder(tmp_path / "data")
+    folder.open()
+    keep_place(folder, Place(own_hospital(servers["postgresql"])))
+    await work(rows_of(folder), 5)
+    await asyncio.to_thread(back_up, folder, tmp_path / "copy", SystemClock(), "1.0.0", quiet)
+    again = DataFolder(tmp_path / "again")
+    restore(tmp_path / "copy", again, quiet)
+    assert rows_of(again).in_files
+    assert await work(rows_of(again), 1) == 6
 
 
 @pytest.mark.full

@@ -174,6 +174,17 @@ def test_what_is_refused_is_refused_before_anything_is_written(
     assert not Path(second).exists()
 
 
+async def test_a_store_that_cannot_be_opened_is_no_clean_audit(tmp_path: Path) -> None:
+    (tmp_path / "boards").mkdir()
+    (tmp_path / "boards" / "vault.sqlite").write_bytes(b"half a copy, as some other tool leaves it")
+    runtime = hospital(rows_at(str(tmp_path)))
+    await runtime.start([board])
+    report = await audit_runtime(runtime)
+    await runtime.stop()
+    assert not report.holds
+    assert [(line.id, line.board) for line in report.lines if line.breaches] == [("K0", "vault")]
+
+
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, str]]:
     with postgresql() as pg, mariadb() as my:

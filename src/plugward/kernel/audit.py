@@ -45,6 +45,11 @@ async def audit_runtime(runtime: Runtime, *, only: str = "") -> AuditReport:
         AuditLine(p.id, p.board, p.title, p.finding.examined, p.finding.breaches)
         for p in await runtime.prove(only=only)
     ]
+    lines += [
+        AuditLine("K0", name, "its store can be opened, so that it can be proved", 0, (why,))
+        for name, why in runtime.left_out.items()
+        if only in ("", name)
+    ]
     for plugged in runtime.plugged.values():
         if only not in ("", plugged.board.name):
             continue

@@ -9,6 +9,7 @@ from plugward.kernel.codec import to_json
 from plugward.kernel.dispatch import envelope_for
 from plugward.kernel.envelope import Envelope
 from plugward.kernel.observe.prometheus import KIND, Gauge, exposition
+from plugward.kernel.refusals import Unavailable
 from plugward.kernel.runtime import Runtime
 
 from .edge import decode, openapi
@@ -37,6 +38,8 @@ class Interfaces:
         guest = table.guest(board, name) if version == VERSION else None
         operation = table.operation(board, name) if version == VERSION else None
         if operation is None and guest is None:
+            if board in self._runtime.declared and not self._runtime.dispatcher.reaches(board):
+                raise Unavailable(board, "unplugged")  # it starts, or moves: ask again
             raise HttpError(404, "not-found")
         if request.method != "POST":
             raise HttpError(405, "method")
