@@ -74,6 +74,11 @@ class Node:
     async def send(self, raw: bytes) -> Message:
         return parse(await self.intake.handle(raw, PEER))
 
+    def has_rested(self) -> bool:
+        """Whether nothing is being delivered to LIS, and all that was is noted."""
+        worker = self.lanes._workers["LIS"]
+        return not (worker._runs or worker._busy or worker._beyond)
+
 
 @asynccontextmanager
 async def running(folder: Path, plan: Plan = KEEP) -> AsyncIterator[Node]:
@@ -256,6 +261,7 @@ async def test_messages_of_one_patient_arrive_in_order_and_a_failing_one_holds_o
         for n, patient in enumerate(["P1", "P2", "P1", "P2", "P3"]):
             await node.send(adt(str(n), patient))
         await wait_until(lambda: len(arrived) == 3)
+        await wait_until(node.has_rested)
         assert arrived == ["P1:0", "P1:2", "P3:4"]
         [held, _] = await node.ledger.waiting()
         assert (held.key, held.attempts, held.reason) == ("P2", 1, "LIS says AE")
@@ -263,7 +269,7 @@ async def test_messages_of_one_patient_arrive_in_order_and_a_failing_one_holds_o
         await node.clock.advance(timedelta(seconds=61))
         await wait_until(lambda: len(arrived) == 5)
         assert arrived[3:] == ["P2:1", "P2:3"]
-        await wait_until(lambda: node.lanes._workers["LIS"]._runs == set())
+        await wait_until(node.has_rested)
         assert await node.ledger.counts() == {"messages": 5, "done": 5}
 
 
@@ -290,7 +296,7 @@ async def test_pauses_grow_and_what_fails_too_often_is_a_visible_dead_letter(
             assert round((due - node.clock.now()).total_seconds()) == pause
             await node.clock.advance(due)
         await wait_until(partial(had, 3))
-        await wait_until(lambda: not node.lanes._workers["LIS"]._runs)
+        await wait_until(node.has_rested)
         [letter] = await node.ledger.dead_letters()
         assert letter.reason == "given up after 3 attempts: down"
         assert await node.ledger.replay(letter.seq, Lane(letter.destination, letter.key))
@@ -314,7 +320,7 @@ async def test_a_connector_that_breaks_gives_up_its_letter_and_the_lane_goes_on(
         await node.send(adt("0"))
         await node.send(adt("1"))
         await wait_until(lambda: arrived == ["1"])
-        await wait_until(lambda: not node.lanes._workers["LIS"]._runs)
+        await wait_until(node.has_rested)
         [letter] = await node.ledger.dead_letters()
         assert (letter.control_id, letter.reason) == ("0", "fault: KeyError")
 
