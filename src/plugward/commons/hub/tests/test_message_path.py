@@ -96,7 +96,7 @@ APPLIED = Plan(lanes=[Lane("boards", "")], waits_for="boards")
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(15):
         while not condition():  # noqa: ASYNC110 - what is awaited has no event of its own
             await asyncio.sleep(0.005)
 
