@@ -17,8 +17,9 @@ def _benches_are_closed() -> None:
     is driven the thread's loop is the browser's own."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
+    """For this package only: while it is open, this thread can run no other event loop."""
     path = chromium_path()
     if path is None:
         pytest.skip("Chromium is not here; on Debian: apt-get install chromium")
@@ -39,7 +40,7 @@ def _tabs_are_closed(request: pytest.FixtureRequest) -> Iterator[None]:
         context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform() -> Iterator[Hospital]:
     """Identity, the portal and a small board: what the portal's own pages need."""
     boards = (

@@ -59,6 +59,8 @@ async def main(folder: Path, last: int) -> None:
             engine._file.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log begins at nothing
             die_while_it_is_written(folder / "boards" / "orders.sqlite-wal")
         await sign(house, wish)
+        if number == last:  # on a busy machine the writing may be quicker than the watcher
+            await asyncio.Event().wait()
         sys.stdout.write(f"{number}\n")
         sys.stdout.flush()
 
