@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from asyncpg.exceptions import InternalClientError
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -36,7 +35,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from .auditstore import Link, Row, StoreAway
 from .store.engine import Reach
 from .store.roles import connect_as, grant
-from .store.server import with_driver, without
+from .store.server import NOBODY_WRITES, with_driver, without
 
 T = TypeVar("T")
 READ_AT_ONCE = 1_000
@@ -157,7 +156,7 @@ class ServerStore:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result(CALL_S)
-        except (SQLAlchemyError, OSError, TimeoutError, InternalClientError) as error:
+        except (SQLAlchemyError, OSError, TimeoutError, NOBODY_WRITES) as error:
             future.cancel()
             raise StoreAway from error
 

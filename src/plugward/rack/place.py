@@ -6,7 +6,7 @@ next (an audit, the rack itself) finds the same hospital, and nobody starts a se
 
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def _password(file: str) -> str:
 
 
 @asynccontextmanager
-async def stores_of(folder: DataFolder) -> AsyncIterator[Stores | None]:
+async def stores_of(folder: DataFolder) -> AsyncGenerator[Stores | None]:
     """The hospital's stores for one process that works alone; None: files. Its server runs."""
     place = place_of(folder)
     if place.database == SQLITE:

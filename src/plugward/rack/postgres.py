@@ -13,12 +13,16 @@ import pwd
 import secrets
 import shutil
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
-import asyncpg
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from plugward.kernel.store.server import as_owner
 
 from .wire.broker import free_port
 
@@ -32,7 +36,7 @@ AGAIN_S = 0.5
 CONNECTIONS_RESERVED = 5  # for an operator's psql, beside what the hospital may use
 _HERE = "/proc/self/cwd"
 _log = logging.getLogger("plugward.rack")
-_NOT_YET = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_NOT_YET = (OSError, DBAPIError)
 
 
 class PostgresFailed(Exception):
@@ -170,27 +174,31 @@ class Postgres:
         loop = asyncio.get_running_loop()
         while self.pid and loop.time() < until:
             with contextlib.suppress(*_NOT_YET):
-                await (await self._connect("postgres")).close()
-                return True
+                async with self._as_owner():
+                    return True
             await asyncio.sleep(LOOK_S)
         return False
 
     async def _make_database(self) -> None:
-        connection = await self._connect("postgres")
-        try:
-            there = "SELECT 1 FROM pg_database WHERE datname = $1"
-            if not await connection.fetchval(there, DATABASE):
-                await connection.execute(f"CREATE DATABASE {DATABASE}")
-                await connection.execute(f"REVOKE TEMPORARY ON DATABASE {DATABASE} FROM PUBLIC")
-                await connection.execute("REVOKE ALL ON DATABASE postgres FROM PUBLIC")
-        finally:
-            await connection.close()
+        there = text("SELECT 1 FROM pg_database WHERE datname = :name")
+        async with self._as_owner() as connection:
+            found = await connection.execute(there, {"name": DATABASE})
+            if found.first() is None:
+                await connection.execute(text(f"CREATE DATABASE {DATABASE}"))
+                # a role sees what it was granted, and not the rest of the server
+                await connection.execute(
+                    text(f"REVOKE TEMPORARY ON DATABASE {DATABASE} FROM PUBLIC")
+                )
+                await connection.execute(text("REVOKE ALL ON DATABASE postgres FROM PUBLIC"))
 
-    async def _connect(self, database: str) -> Any:
-        password = (self.folder / "password").read_text("ascii")
-        return await asyncpg.connect(
-            host="127.0.0.1", port=self.port, user=OWNER, password=password, database=database
-        )
+    @contextlib.asynccontextmanager
+    async def _as_owner(self) -> AsyncGenerator[AsyncConnection]:
+        engine = as_owner(self.url.removesuffix(DATABASE) + "postgres")
+        try:
+            async with engine.connect() as connection:
+                yield connection
+        finally:
+            await engine.dispose()
 
     async def _watch(self) -> None:
         while True:

@@ -13,7 +13,9 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
-from asyncpg.exceptions import InternalClientError
+from asyncpg.exceptions import (  # pyright: ignore[reportMissingTypeStubs] - it has none
+    InternalClientError,
+)
 from sqlalchemy import Connection, Select, bindparam, select, text, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
@@ -55,8 +57,9 @@ _PASSING = ("40001", "40P01", "1213", "1205", "53300", "1226")
 _FAULTS = (ProgrammingError, DataError, NotSupportedError)  # of whoever wrote the statement
 # A text is longer than its column, or holds what the database cannot keep (PostgreSQL: NUL).
 _UNKEEPABLE = ("22001", "22021", "1406", "1366")
-# The driver's own words, where SQLAlchemy does not know them: nobody is there who may write.
-_AWAY = (DBAPIError, NoneFree, OSError, InternalClientError)
+# The driver's own word, where SQLAlchemy knows none: of these servers nobody may be written to.
+NOBODY_WRITES: type[Exception] = InternalClientError
+_AWAY = (DBAPIError, NoneFree, OSError, NOBODY_WRITES)
 
 
 class ServerEngine:
