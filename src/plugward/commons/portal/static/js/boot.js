@@ -46,6 +46,15 @@
   const acts = new WeakMap(); // element → id of an act whose outcome is not known yet
   const safe = new Set(["get", "head", "options"]);
 
+  // A request given up for a newer one, or because its page is left, is no error; what else goes
+  // wrong with one is told by events of its own (sendError, timeout, responseError).
+  document.addEventListener("DOMContentLoaded", () => {
+    if (!window.htmx) return;
+    htmx.logger = (_element, name, detail) => {
+      if (name === "htmx:afterRequest" || name === "htmx:sendAbort") delete detail.error;
+    };
+  });
+
   document.addEventListener("htmx:configRequest", (event) => {
     const { elt, verb, headers } = event.detail;
     // A page that refreshes itself does not show that somebody is there.
