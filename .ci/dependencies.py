@@ -53,11 +53,11 @@ def installed(name: str = "plugward") -> dict[str, Distribution]:
 
 
 def licence_of(metadata: Any) -> str:
-    """The expression, else the classifiers, else the first line of the text."""
+    """The expression, else the classifiers that name one, else the first line of the text."""
     if metadata.get("License-Expression"):
         return str(metadata["License-Expression"])
     classified = [c.rpartition(":: ")[2] for c in metadata.get_all("Classifier") or ()
-                  if c.startswith("License ::")]  # fmt: skip
+                  if c.startswith("License ::") and not c.endswith("OSI Approved")]  # fmt: skip
     first = str(metadata.get("License") or "").strip().partition("\n")[0]
     return " AND ".join(classified) or first
 
