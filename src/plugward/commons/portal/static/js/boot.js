@@ -52,6 +52,8 @@
     if (!window.htmx) return;
     htmx.logger = (_element, name, detail) => {
       if (name === "htmx:afterRequest" || name === "htmx:sendAbort") delete detail.error;
+      // What comes for a place that has left the page meanwhile is for nobody.
+      if (name === "htmx:beforeSwap" && !detail.target.isConnected) detail.shouldSwap = false;
     };
   });
 
