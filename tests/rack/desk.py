@@ -25,7 +25,7 @@ from plugward.kernel.envelope import ANONYMOUS, acting_as
 from plugward.kernel.runtime import Runtime
 from plugward.kernel.testing import a_tester
 from plugward.kit.ids import new_id
-from plugward.kit.time import Instant, hospital_date
+from plugward.kit.time import Instant, hospital_date, hospital_midnight
 from plugward.rack.control.embedded import EmbeddedPowers
 from plugward.rack.control.server import ControlServer
 from plugward.rack.embedded import Embedded
@@ -163,7 +163,11 @@ async def _clerk_of(runtime: Runtime, data: Path) -> str:
 
 
 def clinic(number: int, now: Instant) -> PublishSession:
-    """A morning of one doctor's: twelve slots of forty places."""
+    """An hour of one doctor's, on this very day: 480 places."""
+    day = hospital_date(now)
+    left = hospital_midnight(day + timedelta(days=1)) - now - timedelta(minutes=1)
+    # A clinic ends on the day it began: late in the evening it is one long slot.
+    slots, minutes = (12, timedelta(minutes=5)) if left > timedelta(minutes=65) else (1, left / 2)
     return PublishSession(
         id=SessionId(new_id()),
         campus=CampusCode("C1"),
@@ -171,17 +175,17 @@ def clinic(number: int, now: Instant) -> PublishSession:
         department_name="心血管内科",
         doctor=StaffId(new_id()),
         doctor_name=f"医生{number}",
-        day=hospital_date(now),
+        day=day,
         period=DayPeriod.MORNING,
         fee_item="RF01",
         slots=tuple(
             PublishSlot(
                 id=SlotId(new_id()),
-                starts_at=now + timedelta(minutes=5 * (at + 1)),
-                ends_at=now + timedelta(minutes=5 * (at + 2)),
-                capacity=40,
+                starts_at=now + minutes * (at + 1),
+                ends_at=now + minutes * (at + 2),
+                capacity=480 // slots,
             )
-            for at in range(12)
+            for at in range(slots)
         ),
     )
 
