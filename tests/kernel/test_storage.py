@@ -75,6 +75,34 @@ async def test_after_the_outage_the_same_request_simply_succeeds(tmp_path: Path)
             assert await runtime.client(Parcels).receive(parcel) == parcel
 
 
+async def test_when_a_group_breaks_while_it_is_run_again_everybody_is_told() -> None:
+    """一组中有人被拒而重做，途中存储又坏：组内每一位都得到“存储不可用”，没有人一直等下去。"""
+    runs: list[str] = []
+
+    def breaks_the_second_time(connection: Connection) -> None:
+        runs.append("first")
+        if len(runs) > 1:  # as SQLite itself does when the disk is full
+            connection.exec_driver_sql("ROLLBACK")
+            raise sqlite3.OperationalError("disk I/O error")
+
+    def is_refused(connection: Connection) -> None:
+        del connection
+        raise ValueError
+
+    async with hospital(parcels_board, labels_board) as runtime:
+        engine = runtime.plugged["parcels"].store.engine
+        async with asyncio.timeout(5):
+            told = await asyncio.gather(
+                engine.system(breaks_the_second_time),
+                engine.system(is_refused),
+                engine.system(is_refused),
+                return_exceptions=True,
+            )
+        assert runs == ["first", "first"]
+        assert [type(one) for one in told[:2]] == [Unavailable, Unavailable]
+        assert isinstance(await outcome(received(runtime)), Parcel)  # and the next group works
+
+
 async def test_a_stopped_store_answers_so() -> None:
     async with hospital() as runtime:
         store = runtime.plugged["parcels"].store

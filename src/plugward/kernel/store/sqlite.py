@@ -250,10 +250,14 @@ class SqliteEngine:
             group.jobs[0].error = error
             return
         again, group.jobs, group.frames, group.is_parted = group.jobs, [], [], True
-        for job in again:
-            job.error = None
-            group.jobs.append(job)
-            self._attempt(group)
+        try:
+            for job in again:
+                job.error = None
+                group.jobs.append(job)
+                self._attempt(group)
+        except _PROBLEMS:  # the whole group fails: nobody of it may be left waiting
+            group.jobs = again
+            raise
 
     def _commit(self, group: _Group) -> None:
         if group.failed:
