@@ -19,6 +19,7 @@ from plugward.kit.time import Clock, Instant
 
 from .endpoints import AnyEndpoint, EndpointInvalid, Ready, read_endpoints, ready
 from .hl7 import ErrorCode, Message, parse_path
+from .in_force import NEVER, mark_of
 from .intake import Denied, Intake, NotNow, Plan, kind_of, sender_of, unnoticed
 from .lanes import Destination, Lanes
 from .ledger import Delivery, LocalLedger, Outcome
@@ -98,7 +99,7 @@ class Node:
         self._lock: IO[str] | None = None
         self._served: set[str] = set()
         self._others: set[str] = set()
-        self._endpoints_mark: tuple[int, int] = (-1, -1)
+        self._endpoints_mark = NEVER
         self._looker: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -235,11 +236,11 @@ class Node:
             self.problems[destination] = TAKEN
         await self.lanes.remove(destination)
         self._others.discard(destination)
-        self._endpoints_mark = (-1, -1)  # a destination of this name may be taken now
+        self._endpoints_mark = NEVER  # a destination of this name may be taken now
 
     async def _look_at_endpoints(self) -> None:
         path = self.folder / "destinations.toml"
-        mark = _mark(path)
+        mark = mark_of(path)
         if mark == self._endpoints_mark:
             return
         self._endpoints_mark = mark
@@ -348,11 +349,3 @@ class Node:
 
 def _not_now(reason: str, shown: str) -> NotNow:
     return NotNow(reason, code=ErrorCode.INTERNAL, shown=shown)
-
-
-def _mark(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return (0, 0)
-    return (found.st_ino, found.st_mtime_ns)

@@ -5,6 +5,7 @@ import logging
 from typing import Protocol
 
 from ..door import Door, Handler
+from ..in_force import InForce
 from ..node import Node
 from . import callbook
 from .callbook import CallBook
@@ -33,8 +34,9 @@ class Offers:
     def __init__(self, node: Node, door: Door) -> None:
         self._node = node
         self._door = door
-        self._path = node.folder / FILE
-        self._mark: tuple[int, int] = (-1, -1)
+        self._declared = InForce(
+            node.folder / FILE, node.problems, read=read_offers, make=self._made
+        )
         self._offers: dict[str, tuple[AnyOffer, Standing]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self.book = CallBook(node.folder / callbook.FILE, node.clock.now)
@@ -58,31 +60,15 @@ class Offers:
 
     def look(self) -> None:
         """Take over what changed; ``OfferInvalid`` leaves what was in force."""
-        try:
-            found = self._path.stat()
-            mark = (found.st_ino, found.st_mtime_ns)
-        except FileNotFoundError:
-            mark = (0, 0)
-        if mark == self._mark:
-            return
-        self._mark = mark
-        try:
-            wanted = read_offers(self._path)
-            fresh = {
-                name: (offer, self._standing(name, offer))
-                for name, offer in wanted.items()
-                if name not in self._offers or self._offers[name][0] != offer
-            }
-        except OfferInvalid as error:
-            self._node.problems[FILE] = str(error)
-            raise
-        self._node.problems.pop(FILE, None)
-        for name in set(self._offers) - set(wanted) | set(self._offers) & set(fresh):
-            self._withdraw(name)
-        for name, (offer, standing) in fresh.items():
-            self._offers[name] = (offer, standing)
-            self._door.mount(offer.path, standing.handler)
-            _log.info("%s is offered at %s", name, offer.path)
+        self._declared.look(begin=self._offer, end=self._withdraw)
+
+    def _offer(self, name: str, made: tuple[AnyOffer, Standing]) -> None:
+        offer, standing = self._offers[name] = made
+        self._door.mount(offer.path, standing.handler)
+        _log.info("%s is offered at %s", name, offer.path)
+
+    def _made(self, name: str, offer: AnyOffer) -> tuple[AnyOffer, Standing]:
+        return offer, self._standing(name, offer)
 
     def _standing(self, name: str, offer: AnyOffer) -> Standing:
         if isinstance(offer, Soap):

@@ -5,6 +5,7 @@ import logging
 from contextlib import suppress
 from typing import Protocol
 
+from ..in_force import InForce
 from ..ledger import LedgerFailed
 from ..node import Node
 from .files_in import FilesSource
@@ -43,10 +44,11 @@ class Sources:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._path = node.folder / FILE
-        self._mark: tuple[int, int] = (-1, -1)
+        self._declared = InForce(
+            node.folder / FILE, node.problems, read=read_sources, make=self._made
+        )
         self._positions = Positions(node.folder / "hub" / "positions")
-        self._running: dict[str, tuple[AnySource, asyncio.Task[None]]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     async def stop(self) -> None:
@@ -58,30 +60,10 @@ class Sources:
 
     def look(self) -> None:
         """Take over what changed; ``SourceInvalid`` leaves what was in force."""
-        try:
-            found = self._path.stat()
-            mark = (found.st_ino, found.st_mtime_ns)
-        except FileNotFoundError:
-            mark = (0, 0)
-        if mark == self._mark:
-            return
-        self._mark = mark
-        try:
-            wanted = read_sources(self._path)
-            fresh = {
-                name: (told, self._made(name, told))
-                for name, told in wanted.items()
-                if name not in self._running or self._running[name][0] != told
-            }
-        except SourceInvalid as error:
-            self._node.problems[FILE] = str(error)
-            raise
-        self._node.problems.pop(FILE, None)
-        for name in (set(self._running) - set(wanted)) | (set(self._running) & set(fresh)):
-            self._end(name)
-        for name, (told, source) in fresh.items():
-            task = asyncio.get_running_loop().create_task(self._work(name, source))
-            self._running[name] = (told, task)
+        self._declared.look(begin=self._begin, end=self._end)
+
+    def _begin(self, name: str, source: Working) -> None:
+        self._running[name] = asyncio.get_running_loop().create_task(self._work(name, source))
 
     def _made(self, name: str, told: AnySource) -> Working:
         try:
@@ -102,7 +84,7 @@ class Sources:
             raise SourceInvalid(f"{FILE}: {name}: {error}") from None
 
     def _end(self, name: str) -> None:
-        _, task = self._running.pop(name)
+        task = self._running.pop(name)
         task.cancel()
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)

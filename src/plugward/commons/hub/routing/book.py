@@ -24,6 +24,7 @@ import msgspec
 
 from plugward.kit.time import Instant
 
+from ..in_force import Mark, mark_of
 from .cases import Case, cases_of, failures, sample_of
 from .compiled import Compiled, RouteFault, RouteInvalid, compiled, digest_of, parts_of
 from .difference import Change, changes
@@ -107,13 +108,9 @@ class RouteBook:
         found = told.get("routes", {})
         return {str(name): int(number) for name, number in found.items()}
 
-    def mark(self) -> tuple[int, int]:
-        """Changes whenever ``active.toml`` is written; cheap enough to ask every second."""
-        try:
-            found = self._active.stat()
-        except FileNotFoundError:
-            return (0, 0)
-        return (found.st_ino, found.st_mtime_ns)
+    def mark(self) -> Mark:
+        """Changes whenever ``active.toml`` is written."""
+        return mark_of(self._active)
 
     def load(self, name: str, number: int) -> Compiled:
         """A version, ready to run."""

@@ -8,6 +8,7 @@ from plugward.commons.hub.lanes import DONE
 from plugward.commons.hub.ledger import Delivery, Lane, Outcome, Parcel
 from plugward.commons.hub.ledger_tables import State
 
+from ..in_force import NEVER
 from .book import RouteBook
 from .compiled import Compiled, RouteFault, RouteInvalid
 from .incoming import Incoming, Refuse, Send
@@ -41,7 +42,7 @@ class Router:
         self.problems: dict[str, str] = {}
         """Why a version that should be in force is not, by route."""
         self._is_there = is_there
-        self._mark: tuple[int, int] | None = None
+        self._mark = NEVER
         self._active: dict[str, Compiled] = {}
 
     @property

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..in_force import ABSENT, NEVER, mark_of
 from .addresses import networks_of
 from .asgi import Refusal
 from .pace import Pace
@@ -49,16 +50,14 @@ class Callers:
         self._callers: dict[str, Caller] | None = None
         self._by_digest: dict[str, str] = {}
         self._pace = Pace()
-        self._mark: tuple[int, int] = (-1, -1)
+        self._mark = NEVER
 
     def look(self) -> None:
         """Read the file again if it changed; ``CallersInvalid`` leaves what was known."""
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            self._callers, self._mark = None, (0, 0)
+        mark = mark_of(self._path)
+        if mark == ABSENT:
+            self._callers, self._mark = None, mark
             return
-        mark = (found.st_ino, found.st_mtime_ns)
         if mark == self._mark:
             return
         self._mark = mark
