@@ -6,6 +6,7 @@ here comes from the hub.
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Manner:
     library: str = ""
 
 
-class Receiver:
+class Receiver(ABC):
     """One receiving system."""
 
     def __init__(self, name: str, manner: Manner) -> None:
@@ -75,8 +76,9 @@ class Receiver:
         self._links.discard(writer)
         writer.close()
 
+    @abstractmethod
     async def _one(self, reader: asyncio.StreamReader) -> bytes:
-        raise NotImplementedError
+        """Read one message, and say what is answered."""
 
     async def is_willing(self) -> bool:
         """Take its time; say no now and then."""

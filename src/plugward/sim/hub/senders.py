@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ class Sent:
     """How often it was told to come again, and did."""
 
 
-class Sender:
+class Sender(ABC):
     """One sending system: ``services`` are numbers and where each one's messages end."""
 
     def __init__(self, name: str, services: Sequence[tuple[str, str]], seed: int) -> None:
@@ -73,14 +74,15 @@ class Sender:
                 self._link[1].close()
             self._link = None
 
+    @abstractmethod
     def written(self, id_: str, service: str, patient: str) -> bytes:
         """The message as it goes over the wire."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _ask(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, id_: str, body: bytes
     ) -> bool:
-        raise NotImplementedError
+        """Send it, and say whether it was taken over."""
 
 
 class MllpSender(Sender):
