@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from plugward.commons.hub.contract import Hub, System
-from plugward.commons.hub.ledger import Arrival, Lane
+from plugward.commons.hub.ledger_records import Arrival, Lane
 from plugward.kernel.board import load_board
 from plugward.kernel.envelope import ALL_CAMPUSES, Actor, ActorKind, acting_as
 from plugward.kit.ids import new_id

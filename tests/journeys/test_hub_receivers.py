@@ -21,7 +21,7 @@ from plugward.commons.hub.connectors.sftp_in import SftpSource
 from plugward.commons.hub.connectors.sources_declared import SftpIn
 from plugward.commons.hub.endpoints import Database, EndpointInvalid, Mail, Sftp, ready
 from plugward.commons.hub.lanes import Failed, Kind
-from plugward.commons.hub.ledger import Delivery
+from plugward.commons.hub.ledger_records import Delivery
 from plugward.commons.hub.ledger_tables import State
 from plugward.commons.hub.node import Node
 from plugward.kernel.clock import SystemClock

@@ -13,7 +13,7 @@ from plugward.commons.hub.alone import CannotListen, Doors, Options, listening
 from plugward.commons.hub.contract import Hub, System
 from plugward.commons.hub.figures import figures
 from plugward.commons.hub.hl7 import Message, parse
-from plugward.commons.hub.ledger import Lane
+from plugward.commons.hub.ledger_records import Lane
 from plugward.commons.hub.ledger_tables import State
 from plugward.commons.hub.mllp import MllpClient
 from plugward.commons.hub.routing.book import RouteBook

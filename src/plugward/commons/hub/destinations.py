@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from .hl7 import Hl7Error, parse, read_answer
 from .lanes import Failed, Kind
-from .ledger import Delivery, Outcome
+from .ledger_records import Delivery, Outcome
 from .ledger_tables import State
 from .mllp import AnswerUnknown, MllpClient, NotSent
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from .ledger import LedgerFailed
+from .ledger_records import LedgerFailed
 from .measures import Direction
 from .mllp import Peer
 from .node import Node

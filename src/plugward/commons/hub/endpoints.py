@@ -19,7 +19,7 @@ import msgspec
 
 from .destinations import MllpDestination
 from .lanes import DONE, POLICY, Deliver, Destination, Failed, Kind, Retry
-from .ledger import Delivery, Outcome
+from .ledger_records import Delivery, Outcome
 from .ledger_tables import State
 from .mllp import MllpClient
 from .web.addresses import AddressRefused, checked_url, networks_of

@@ -26,7 +26,8 @@ from .hl7 import (
     refuse_unread,
 )
 from .lanes import Lanes
-from .ledger import Answered, Arrival, Kept, Lane, LedgerFailed, LocalLedger, Outcome, Parcel
+from .ledger import LocalLedger
+from .ledger_records import Answered, Arrival, Kept, Lane, LedgerFailed, Outcome, Parcel
 from .ledger_tables import State
 from .mllp import Peer
 

@@ -18,7 +18,8 @@ import msgspec
 
 from plugward.kit.time import Clock, Instant
 
-from .ledger import Delivery, LedgerFailed, LocalLedger, Outcome
+from .ledger import LocalLedger
+from .ledger_records import Delivery, LedgerFailed, Outcome
 from .ledger_tables import State
 
 _log = logging.getLogger("plugward.hub.lanes")

@@ -14,16 +14,28 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Se
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
-
-import msgspec
 
 from plugward.kit.time import Instant
 
 from . import ledger_tables as sql
+from .ledger_records import (
+    UNANSWERED,
+    Answered,
+    Arrival,
+    Delivery,
+    Kept,
+    Lane,
+    LedgerBusy,
+    LedgerFailed,
+    Letter,
+    Outcome,
+    Parcel,
+    delivery_of,
+    letter_of,
+)
 from .ledger_tables import State, instant, micros
 
 T = TypeVar("T")
@@ -37,133 +49,10 @@ WRITE_FAILURES = (sqlite3.Error, ValueError, OverflowError, AssertionError)
 REFUSED = ("AE", "AR")
 REFUSED_MAX = 10_000
 REFUSED_BYTES_MAX = 64 * 1024
+"""Bytes that are no message are kept for looking at, not for ever and not in any size."""
 READ_BYTES_MAX = 8 * 1024 * 1024
 """As much is read ahead for one look, and one message more."""
 NOWHERE: Mapping[str, tuple[int, int]] = {}
-"""Bytes that are no message are kept for looking at, not for ever and not in any size."""
-
-
-class LedgerFailed(Exception):
-    """The ledger could not make it durable: nothing was accepted."""
-
-
-class LedgerBusy(LedgerFailed):
-    """More waits to be written than may wait: the sender has to slow down."""
-
-
-class Arrival(msgspec.Struct, frozen=True):
-    """A message as it came in or as it is to go out, with what the ledger finds it by."""
-
-    id: UUID
-    sender: str
-    control_id: str
-    kind: str
-    body: bytes
-    at: Instant
-    peer: str = ""
-    subject: str = ""
-    """Whom it is about, PID-3, for whoever searches."""
-
-    @property
-    def digest(self) -> bytes:
-        """The content hash by which a repeated message is told from a changed one."""
-        return sha256(self.body).digest()
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """What the ledger made of an arrival."""
-
-    seq: int
-    id: UUID
-    is_new: bool = True
-    is_clash: bool = False
-    """The sender used this control id before, for other content."""
-    answer: bytes | None = None
-    """The first answer, when this is a repeat and it was answered."""
-    code: str = ""
-    """MSA-1 of that answer."""
-
-
-class Lane(NamedTuple):
-    """Where a message goes and which key keeps its order."""
-
-    destination: str
-    key: str
-
-
-class Parcel(NamedTuple):
-    """What goes out on a lane: the message as it came in, or what a route made of it."""
-
-    lane: Lane
-    body: bytes | None = None
-    route: str = ""
-    """The route and its version that made it."""
-
-
-class Answered(NamedTuple):
-    """What a message is answered from the start, with its MSA-1."""
-
-    answer: bytes | None = None
-    code: str = ""
-
-
-UNANSWERED = Answered()
-
-
-class Delivery(msgspec.Struct, frozen=True):
-    """One message that waits on one lane."""
-
-    seq: int
-    message: UUID
-    destination: str
-    key: str
-    kind: str
-    control_id: str
-    sender: str
-    body: bytes
-    attempts: int
-    at: Instant
-    part: int = 0
-    """Which of the parcels of one message on this lane it is."""
-    fault: str = ""
-    """The kind of failure that ``attempts`` counts."""
-    route: str = ""
-
-    @property
-    def lane(self) -> Lane:
-        return Lane(self.destination, self.key)
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """How an attempt ended."""
-
-    state: State
-    reason: str = ""
-    answer: bytes | None = None
-    """What the receiver said."""
-    reply: bytes | None = None
-    """What the message's sender is to be told, with its MSA-1 in ``code``."""
-    code: str = ""
-    retry_at: Instant | None = None
-    fault: str = ""
-    """The kind of failure, by which patience is counted."""
-    parcels: tuple[Parcel, ...] = ()
-    """What has to go out because of this, queued in the same commit."""
-    took_us: int = 0
-    """How long the attempt took."""
-
-
-class Letter(msgspec.Struct, frozen=True):
-    """A delivery that waits or was given up, for the console."""
-
-    seq: int
-    destination: str
-    key: str
-    kind: str
-    control_id: str
-    attempts: int
-    reason: str
-    at: Instant
 
 
 class LocalLedger:
@@ -316,7 +205,7 @@ class LocalLedger:
             place = beyond.get(key, (0, -1))
             before = len(found)
             for row in self._quick.execute(sql.PENDING, (*lane, *place, per_lane)):
-                found.append(_delivery(lane, attempts, fault, row))
+                found.append(delivery_of(lane, attempts, fault, row))
                 attempts, fault = 0, ""  # noqa: PLW2901 - they are the first one's
                 size += len(found[-1].body)
                 if size > READ_BYTES_MAX:
@@ -377,7 +266,7 @@ class LocalLedger:
 
     async def _letters(self, state: State, limit: int) -> list[Letter]:
         rows = await self._read(lambda c: c.execute(sql.LETTERS, (state, limit)).fetchall())
-        return [_letter(row) for row in rows]
+        return [letter_of(row) for row in rows]
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Something of one's own, such as a search, on the thread that reads."""
@@ -502,27 +391,3 @@ def _settle(
             assert outcome.retry_at is not None
             due, fault = micros(outcome.retry_at), outcome.fault
             connection.execute(sql.POSTPONE, (due, outcome.reason, fault, fault, *delivery.lane))
-
-
-def _delivery(lane: Lane, attempts: int, fault: str, row: Sequence[Any]) -> Delivery:
-    seq, part, message, kind, control_id, sender, body, at, route = row
-    return Delivery(
-        seq=seq,
-        message=UUID(bytes=message),
-        destination=lane.destination,
-        key=lane.key,
-        kind=kind,
-        control_id=control_id,
-        sender=sender,
-        body=body,
-        attempts=attempts,
-        at=instant(at),
-        part=part,
-        fault=fault,
-        route=route,
-    )
-
-
-def _letter(row: Sequence[Any]) -> Letter:
-    seq, destination, key, kind, control_id, attempts, reason, at = row
-    return Letter(seq, destination, key, kind, control_id, attempts, reason, instant(at))

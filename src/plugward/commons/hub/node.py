@@ -22,7 +22,8 @@ from .hl7 import ErrorCode, Message, parse_path
 from .in_force import NEVER, mark_of
 from .intake import Denied, Intake, NotNow, Plan, kind_of, sender_of, unnoticed
 from .lanes import Destination, Lanes
-from .ledger import Delivery, LocalLedger, Outcome
+from .ledger import LocalLedger
+from .ledger_records import Delivery, Outcome
 from .ledger_tables import State
 from .measures import Direction, Measures, Row
 from .mllp import Peer

@@ -27,7 +27,7 @@ from .hl7 import (
 )
 from .intake import control_id_of, kind_of
 from .lanes import Failed
-from .ledger import Delivery, Outcome
+from .ledger_records import Delivery, Outcome
 from .ledger_tables import State
 
 SENDER = "PLUGWARD"

@@ -45,7 +45,7 @@ from .destinations import MllpDestination
 from .hl7 import Message, parse
 from .intake import NotGranted, Plan, control_id_of, kind_of
 from .lanes import POLICY, Destination
-from .ledger import Arrival, Delivery, Lane, LedgerFailed, Outcome
+from .ledger_records import Arrival, Delivery, Lane, LedgerFailed, Outcome
 from .ledger_tables import State
 from .measures import NO_CALLS, Direction, Tally
 from .mllp import MllpClient, MllpServer, Peer

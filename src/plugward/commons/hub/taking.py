@@ -11,7 +11,7 @@ from plugward.kit.ids import new_id
 
 from .hl7 import Hl7Error
 from .intake import NotNow
-from .ledger import Answered, Arrival, LedgerFailed
+from .ledger_records import Answered, Arrival, LedgerFailed
 from .measures import Direction
 from .node import Node
 from .routing import Incoming

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from ..in_force import InForce
-from ..ledger import LedgerFailed
+from ..ledger_records import LedgerFailed
 from ..node import Node
 from .files_in import FilesSource
 from .positions import Positions

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..lanes import Failed, Kind
-from ..ledger import Delivery, Outcome
+from ..ledger_records import Delivery, Outcome
 from ..ledger_tables import State
 
 _SUBJECT_MAX = 200

@@ -21,7 +21,7 @@ from sqlalchemy.exc import (
 
 from ..database import engine_of
 from ..lanes import DONE, Failed, Kind
-from ..ledger import Delivery, Outcome
+from ..ledger_records import Delivery, Outcome
 from ..ledger_tables import State
 
 _PLAIN = str | int | float | bool | None

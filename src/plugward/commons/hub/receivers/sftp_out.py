@@ -3,7 +3,7 @@
 import asyncssh
 
 from ..lanes import DONE, Failed, Kind
-from ..ledger import Delivery, Outcome
+from ..ledger_records import Delivery, Outcome
 from ..sftp import SftpFailed, SftpLink
 
 

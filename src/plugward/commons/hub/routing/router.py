@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from plugward.commons.hub.hl7 import ErrorCode, Hl7Error, Path, parse_path
 from plugward.commons.hub.lanes import DONE
-from plugward.commons.hub.ledger import Delivery, Lane, Outcome, Parcel
+from plugward.commons.hub.ledger_records import Delivery, Lane, Outcome, Parcel
 from plugward.commons.hub.ledger_tables import State
 
 from ..in_force import NEVER

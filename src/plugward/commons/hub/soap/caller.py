@@ -18,7 +18,7 @@ from zeep.exceptions import Error, Fault, TransportError, ValidationError
 from zeep.settings import Settings
 
 from ..lanes import Failed, Kind
-from ..ledger import Delivery, Outcome
+from ..ledger_records import Delivery, Outcome
 from ..ledger_tables import State
 from ..web.addresses import AddressRefused, checked_url
 from ..web.client import AnswerLost, NotReached, WebClient

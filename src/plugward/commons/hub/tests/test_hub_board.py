@@ -25,7 +25,8 @@ from plugward.commons.hub.contract import (
 )
 from plugward.commons.hub.drawing import map_of
 from plugward.commons.hub.hl7 import parse
-from plugward.commons.hub.ledger import Arrival, Lane, LocalLedger, Outcome
+from plugward.commons.hub.ledger import LocalLedger
+from plugward.commons.hub.ledger_records import Arrival, Lane, Outcome
 from plugward.commons.hub.ledger_tables import State
 from plugward.commons.hub.measures import Direction, Measures
 from plugward.commons.hub.mllp import MllpClient

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from plugward.commons.hub.hl7 import ErrorCode, Hl7Error, Message, acknowledge, parse, parse_path
 from plugward.commons.hub.intake import Intake, NotGranted, Plan
 from plugward.commons.hub.lanes import DONE, Destination, Failed, Kind, Lanes, Retry
-from plugward.commons.hub.ledger import (
+from plugward.commons.hub.ledger import LocalLedger
+from plugward.commons.hub.ledger_records import (
     Answered,
     Arrival,
     Delivery,
     Lane,
     LedgerBusy,
     LedgerFailed,
-    LocalLedger,
     Outcome,
 )
 from plugward.commons.hub.ledger_tables import State

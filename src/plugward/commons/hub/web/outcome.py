@@ -5,7 +5,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 from ..lanes import Failed, Kind
-from ..ledger import Outcome
+from ..ledger_records import Outcome
 from ..ledger_tables import State
 
 ANSWER_KEPT_MAX = 4096
