@@ -18,7 +18,8 @@ from plugward.kernel.envelope import acting_as
 from plugward.kernel.events import consumer as consumers
 from plugward.kernel.events.feed import Feed
 from plugward.kernel.events.parked import ParkedNotFound, StillFailing, WaitsBehind
-from plugward.kernel.runtime import Plugged, Runtime
+from plugward.kernel.plugged import Plugged
+from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.frames import Frame
 from plugward.kernel.testing import Bench, a_tester
 from plugward.kit.ids import new_id

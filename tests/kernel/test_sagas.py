@@ -12,8 +12,8 @@ from sqlalchemy import select
 from plugward.kernel import Message, Unavailable, Work
 from plugward.kernel.clock import ManualClock
 from plugward.kernel.envelope import current_call
+from plugward.kernel.plugged import Plugged
 from plugward.kernel.refusals import AlreadyThere
-from plugward.kernel.runtime import Plugged
 from plugward.kernel.sagas import Saga, Sagas, Then, Turn, begin, done, refused, unknown
 from plugward.kit.ids import new_id
 from tests.kernel.hospital import hospital

@@ -24,8 +24,9 @@ from plugward.kernel.contracts import Operation
 from plugward.kernel.envelope import Actor, ActorKind, acting_as
 from plugward.kernel.events.feed import read_frames
 from plugward.kernel.message import tag_of
+from plugward.kernel.plugged import Plugged
 from plugward.kernel.refusals import Fault, Refusal, Unavailable
-from plugward.kernel.runtime import Plugged, Runtime
+from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.databases import Databases
 from plugward.kernel.store.frames import Frame
 from plugward.rack.discover import discover

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, func, or_, select
 
 from .auditlog import AuditLog
 from .events.parked import list_parked
-from .runtime import Plugged, Runtime
+from .plugged import Plugged
+from .runtime import Runtime
 from .store.frames import COMMAND_DONE
 
 PAGE = 1_000

@@ -9,8 +9,6 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-import msgspec
-from sqlalchemy import Connection, Delete
 from sqlalchemy.exc import DBAPIError
 
 from plugward.kit.ids import new_id
@@ -22,56 +20,29 @@ from .board import Board, BoardError
 from .contracts import contract_of, is_contract
 from .dispatch import Dispatcher, LocalEndpoint, Transport
 from .elsewhere import Elsewhere
-from .envelope import Actor, Call, Envelope, OfBoards, board_actor, calling
+from .envelope import Call, Envelope, OfBoards, board_actor, calling
 from .events.attempt import attempt
-from .events.consumer import STOPPING_WAIT_S, Consumer, kind_of
+from .events.consumer import Consumer, kind_of
 from .events.declare import Job
-from .events.feed import Feed, Source
+from .events.feed import Source
 from .events.parked import Parked, list_parked, replay, skip
 from .manifest import Settings
 from .observe.logs import guard
 from .observe.meters import Meters
-from .outside import Outside
-from .proofs import Finding, Proof
+from .outside import Lazily, Nowhere, Outside
+from .plugged import Plugged, Proven, in_order
 from .refusals import Unavailable
 from .sagas import Sagas
 from .store.databases import Databases
 from .store.migrations import MigrationFailed
 from .store.store import Store
 from .store.unit import REQUEST_KEPT_DAYS
-from .store.work import Reading
 
 T = TypeVar("T")
 _log = logging.getLogger("plugward.runtime")
 HOUSEKEEPING_S = 3_600.0
 _STORE_PROBLEMS = (MigrationFailed, DBAPIError, OSError, Unavailable)
 CALM_LOOKS = 2  # what a reaction publishes is seen at the second look
-
-
-class Plugged:
-    """A board that is in: its parts as they run."""
-
-    def __init__(self, board: Board, store: Store, actor: Actor, settings: Settings) -> None:
-        self.board = board
-        self.store = store
-        self.actor = actor
-        self.settings = settings
-        self.service: Any = None
-        self.endpoint: LocalEndpoint | None = None
-        self.sagas: Sagas
-        self.feed = Feed(store.engine)
-        self.consumers: dict[str, Consumer] = {}
-        self.timers: list[Timer] = []
-        self.elsewhere: Elsewhere | None = None  # where it runs, if not here
-
-
-class Proven(msgspec.Struct, frozen=True):
-    """A proof and what it found."""
-
-    board: str
-    id: str
-    title: str
-    finding: Finding
 
 
 class Runtime:
@@ -102,7 +73,7 @@ class Runtime:
         self.left_out: dict[str, str] = {}
         self.declared: dict[str, Plugged] = {}  # boards of other processes: what they declare
         self._housekeeping: Timer | None = None
-        self.outside: Outside = _Nowhere()
+        self.outside: Outside = Nowhere()
         self._settings = settings or {}
         self._reacting = reacting and not standby
         self._standby = standby
@@ -169,9 +140,8 @@ class Runtime:
         self._reacting, self._standby = False, True
         self._leave_house()
         for name, plugged in self.plugged.items():
-            _silence(plugged)
-            consumers, plugged.consumers = plugged.consumers, {}
-            await asyncio.gather(*(consumer.stop() for consumer in consumers.values()))
+            plugged.silence()
+            await plugged.deafen()
             self.audit.forget(name)
 
     def _keep_house(self) -> None:
@@ -191,15 +161,13 @@ class Runtime:
                 await close_doors()
         self._leave_house()
         for plugged in self.plugged.values():
-            _silence(plugged)
-        consumers = [c for p in self.plugged.values() for c in p.consumers.values()]
-        await asyncio.gather(*(consumer.stop() for consumer in consumers))
+            plugged.silence()
+        await asyncio.gather(*(plugged.deafen() for plugged in self.plugged.values()))
         for plugged in self.plugged.values():
-            await _drained(plugged)
+            await plugged.drained()
         await self.audit.stop()
         for plugged in reversed(self.plugged.values()):
-            await _closed(plugged.service)
-            await plugged.store.engine.stop()
+            await plugged.close()
         self.plugged = {}
 
     async def plug(self, board: Board) -> None:
@@ -212,23 +180,21 @@ class Runtime:
         await self._begin(plugged)
         for other in list(self.plugged.values()):
             if other is not plugged:
-                await self._listen(other, plugged)
+                await self.hear(other, plugged.feed, plugged.board)
 
     async def unplug(self, name: str) -> None:
         """Take a board out: callers get *unplugged*, its data stay."""
         plugged = self.plugged.pop(name)
         if plugged.board.contract is not None:
             self.dispatcher.detach(name)
-        await _drained(plugged)
-        _silence(plugged)
-        for consumer in plugged.consumers.values():
-            await consumer.stop()
+        await plugged.drained()
+        plugged.silence()
+        await plugged.deafen()
         for other in self.plugged.values():
             if name in other.consumers:
                 await other.consumers.pop(name).stop()
         self.audit.forget(name)
-        await _closed(plugged.service)
-        await plugged.store.engine.stop()
+        await plugged.close()
 
     async def _open(self, board: Board) -> None:
         plugged = self._made(board)
@@ -238,10 +204,12 @@ class Runtime:
     def _made(self, board: Board) -> Plugged:
         engine = self.databases.engine(board.tables, board.migrations, self.clock.now)
         store = Store(engine, self.clock)
+        # What a board may do in its own name: all its own, and the contracts it needs.
+        granted = OfBoards({board.name, *board.manifest.needs}, board.manifest.permissions)
         plugged = Plugged(
             board,
             store,
-            board_actor(board.name, self._granted(board)),
+            board_actor(board.name, granted),
             Settings(board.manifest, self._settings.get(board.name)),
         )
         plugged.sagas = Sagas(
@@ -252,10 +220,6 @@ class Runtime:
             clock=self.clock,
         )
         return plugged
-
-    def _granted(self, board: Board) -> frozenset[str]:
-        """What a board may do in its own name: all its own, and the contracts it needs."""
-        return OfBoards({board.name, *board.manifest.needs}, board.manifest.permissions)
 
     def _connect(self, plugged: Plugged) -> None:
         board = plugged.board
@@ -283,12 +247,9 @@ class Runtime:
         if not self._standby:
             self.audit.collect(plugged.feed)
         for other in list(self.plugged.values()):
-            await self._listen(plugged, other)
+            await self.hear(plugged, other.feed, other.board)
         for job in plugged.board.jobs if self._reacting else ():
             plugged.timers.append(self.clock.every(job.seconds, partial(self._turn, plugged, job)))
-
-    async def _listen(self, plugged: Plugged, source: Plugged) -> None:
-        await self.hear(plugged, source.feed, source.board)
 
     async def hear(self, plugged: Plugged, source: Source, board: Board | None = None) -> None:
         """Let a board react to the facts of another one, which may run in another process.
@@ -342,10 +303,8 @@ class Runtime:
         """Drop the answers to requests so old that they are refused as expired (ADR 0008)."""
         before = self.clock.now() - timedelta(days=REQUEST_KEPT_DAYS + 1)
         for plugged in self.plugged.values():
-            done = plugged.store.engine.tables.system.done
-            statement = done.delete().where(done.c.done_at < before)
             try:
-                await plugged.store.engine.system(partial(_run, statement))
+                await plugged.forget_answers(before)
             except Unavailable as away:
                 _log.warning("old answers of %s stay for now: %s", plugged.board.name, away)
 
@@ -360,7 +319,7 @@ class Runtime:
         if kind is Clock:
             return self.clock
         if kind is Outside:
-            return _Lazily(self)
+            return Lazily(lambda: self.outside)
         if isinstance(kind, type):
             own: dict[Any, Any] = {
                 Store: plugged.store,
@@ -437,74 +396,5 @@ class Runtime:
 
     async def prove(self, *, only: str = "") -> list[Proven]:
         """Run the proofs of every board, or of one."""
-        found: list[Proven] = []
-        for plugged in self.plugged.values():
-            if only not in ("", plugged.board.name):
-                continue
-            request = new_id()
-            envelope = Envelope(request=request, actor=plugged.actor, campus="", trace=request.hex)
-            for proof in plugged.board.proofs:
-                with calling(Call(envelope, operation="audit")):
-                    finding = await plugged.store.read(_run_proof, proof)
-                found.append(Proven(plugged.board.name, proof.id, proof.title, finding))
-        return found
-
-
-def _run(statement: Delete, connection: Connection) -> None:
-    connection.execute(statement)
-
-
-def _run_proof(read: Reading, proof: Proof) -> Finding:
-    return proof.check(read)
-
-
-class _Nowhere:
-    async def send(self, service: str, body: Any, answer: type[Any]) -> Any:
-        del body, answer
-        raise Unavailable(service, "unplugged")
-
-
-class _Lazily:
-    """The outside as it is at the moment of sending: the hub may be plugged in later."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    async def send(self, service: str, body: Any, answer: type[Any]) -> Any:
-        return await self._runtime.outside.send(service, body, answer)
-
-
-async def _drained(plugged: Plugged) -> None:
-    if plugged.endpoint is not None:
-        await plugged.endpoint.drained(STOPPING_WAIT_S)
-
-
-def _silence(plugged: Plugged) -> None:
-    for timer in plugged.timers:
-        timer.cancel()
-    plugged.timers = []
-
-
-async def _closed(service: Any) -> None:
-    stopping = getattr(service, "stopping", None)
-    if stopping is not None:
-        await stopping()
-
-
-def in_order(boards: Iterable[Board]) -> list[Board]:
-    """Boards after those they need. A cycle of needs is an error that names the boards."""
-    by_name = {board.name: board for board in boards}
-    ordered: dict[str, Board] = {}
-
-    def visit(board: Board, path: tuple[str, ...]) -> None:
-        if board.name in path:
-            raise BoardError(f"these boards need each other: {' → '.join((*path, board.name))}")
-        if board.name not in ordered:
-            for need in board.manifest.needs:
-                if need in by_name:
-                    visit(by_name[need], (*path, board.name))
-            ordered[board.name] = board
-
-    for board in by_name.values():
-        visit(board, ())
-    return list(ordered.values())
+        boards = [p for p in self.plugged.values() if only in ("", p.board.name)]
+        return [proven for plugged in boards for proven in await plugged.prove()]

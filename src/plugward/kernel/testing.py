@@ -25,7 +25,8 @@ from .envelope import Actor, ActorKind, Call, acting_as, calling, current_call
 from .events.consumer import Consumer
 from .events.feed import Feed
 from .message import Event, tag_of
-from .runtime import Plugged, Runtime
+from .plugged import Plugged
+from .runtime import Runtime
 from .store import quick
 from .store.databases import MEMORY, Databases
 from .store.frames import Frame, carried_by, key_text

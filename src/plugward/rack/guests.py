@@ -18,8 +18,9 @@ from plugward.kernel.dispatch import envelope_for
 from plugward.kernel.elsewhere import Asked, BoardTold, Guest, Rendered, ViewerTold
 from plugward.kernel.envelope import Envelope
 from plugward.kernel.pages import Home, Viewer
+from plugward.kernel.plugged import Plugged
 from plugward.kernel.refusals import Fault, Refusal, Unavailable
-from plugward.kernel.runtime import Plugged, Runtime
+from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.frames import Frame
 from plugward.kit.ids import new_id
 

@@ -18,8 +18,9 @@ from plugward.kernel.elsewhere import Heard
 from plugward.kernel.events.consumer import Consumer
 from plugward.kernel.events.feed import Feed
 from plugward.kernel.manifest import Settings
+from plugward.kernel.plugged import Plugged
 from plugward.kernel.refusals import Fault, Unavailable
-from plugward.kernel.runtime import Plugged, Runtime
+from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.frames import Frame
 from plugward.kernel.store.store import Store
 from plugward.kit.time import Instant

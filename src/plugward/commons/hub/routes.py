@@ -8,8 +8,9 @@ from plugward.kernel.access import AccessScope
 from plugward.kernel.board import Board
 from plugward.kernel.envelope import ALL_CAMPUSES, Actor, ActorKind, acting_as
 from plugward.kernel.interop import Inbound, Outbound, Outgoing, Received, Rejected
+from plugward.kernel.plugged import in_order
 from plugward.kernel.refusals import Fault, Forbidden, Invalid, Refusal, Unavailable
-from plugward.kernel.runtime import Runtime, in_order
+from plugward.kernel.runtime import Runtime
 from plugward.kit.ids import derive
 from plugward.kit.time import Instant
 

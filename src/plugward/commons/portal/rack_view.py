@@ -9,7 +9,8 @@ import msgspec
 from plugward.kernel.elsewhere import Guest
 from plugward.kernel.manifest import Away, Manifest
 from plugward.kernel.observe.meters import Meter
-from plugward.kernel.runtime import Plugged, Runtime
+from plugward.kernel.plugged import Plugged
+from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.databases import MEMORY
 
 from .words import CHINESE, Words, fill

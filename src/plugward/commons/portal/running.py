@@ -11,8 +11,9 @@ from plugward.kernel.envelope import current_call
 from plugward.kernel.manifest import Settings
 from plugward.kernel.outside import Outside
 from plugward.kernel.pages import HomePart, Page, Viewer
+from plugward.kernel.plugged import Plugged
 from plugward.kernel.refusals import Fault, Refusal, Unavailable
-from plugward.kernel.runtime import Plugged, Runtime
+from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.store import Store
 from plugward.kit.time import Clock
 

@@ -10,7 +10,8 @@ from plugward.kernel.contracts import Contract, Operation
 from plugward.kernel.elsewhere import Elsewhere, Guest, OperationTold
 from plugward.kernel.manifest import Away
 from plugward.kernel.pages import Page, Place
-from plugward.kernel.runtime import Plugged, Runtime
+from plugward.kernel.plugged import Plugged
+from plugward.kernel.runtime import Runtime
 
 from .rendering import Renderer
 from .words import Words

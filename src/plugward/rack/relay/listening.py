@@ -8,7 +8,8 @@ import msgspec
 
 from plugward.kernel.board import Board
 from plugward.kernel.envelope import Envelope
-from plugward.kernel.runtime import Plugged, Runtime
+from plugward.kernel.plugged import Plugged
+from plugward.kernel.runtime import Runtime
 from plugward.kit.ids import new_id
 
 from ..wire.caller import RemoteEndpoint

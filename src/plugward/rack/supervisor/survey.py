@@ -6,7 +6,7 @@ import sys
 import msgspec
 
 from plugward.kernel.board import Board
-from plugward.kernel.runtime import in_order
+from plugward.kernel.plugged import in_order
 
 
 class Surveyed(msgspec.Struct, frozen=True):

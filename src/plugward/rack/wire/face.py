@@ -27,6 +27,7 @@ from plugward.kernel.elsewhere import (
 from plugward.kernel.envelope import Call, Envelope, calling, current_call
 from plugward.kernel.events.feed import read_frames
 from plugward.kernel.pages import Home, Page, Viewer
+from plugward.kernel.plugged import Plugged
 from plugward.kernel.refusals import (
     BadRequest,
     Fault,
@@ -35,7 +36,7 @@ from plugward.kernel.refusals import (
     Refusal,
     Unavailable,
 )
-from plugward.kernel.runtime import Plugged, Runtime
+from plugward.kernel.runtime import Runtime
 from plugward.kernel.store.frames import COMMAND_DONE, Frame
 
 WAIT_MS_MAX = 20_000

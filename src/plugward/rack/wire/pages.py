@@ -12,8 +12,9 @@ from plugward.commons.portal.table import Route, parts_of
 from plugward.commons.portal.words import Words
 from plugward.kernel.elsewhere import Asked, FileTold, Rendered, SlotTold
 from plugward.kernel.pages import Download, Go, Grid, Home, HomePart, Page, View, Viewer
+from plugward.kernel.plugged import Plugged
 from plugward.kernel.refusals import NotFound
-from plugward.kernel.runtime import Plugged, Runtime
+from plugward.kernel.runtime import Runtime
 
 May = Callable[[str, Viewer], None]
 
