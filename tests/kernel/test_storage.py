@@ -11,8 +11,10 @@ from sqlalchemy import Connection
 
 from plugward.kernel import Unavailable
 from plugward.kernel.audit import audit_runtime
+from plugward.kernel.auditlog import AuditLog
 from plugward.kernel.envelope import acting_as
 from plugward.kernel.runtime import Runtime
+from plugward.kernel.store.databases import Databases
 from plugward.kernel.store.work import Reading, Unbounded, Work
 from plugward.kernel.testing import Bench, a_tester
 from plugward.kit.ids import new_id
@@ -101,6 +103,30 @@ async def test_when_a_group_breaks_while_it_is_run_again_everybody_is_told() -> 
         assert runs == ["first", "first"]
         assert [type(one) for one in told[:2]] == [Unavailable, Unavailable]
         assert isinstance(await outcome(received(runtime)), Parcel)  # and the next group works
+
+
+async def test_two_versions_beside_one_another_number_their_facts_in_one_row(
+    tmp_path: Path,
+) -> None:
+    """新旧两个版本同写一个文件（试运行）：事实的序号连成一列，谁也不被拒，谁也不缺号。"""
+    async with hospital(parcels_board, folder=tmp_path) as old:
+        trial = Runtime(
+            Databases(tmp_path, durable=False),
+            old.clock,
+            AuditLog(None, old.clock),
+            reacting=False,
+        )
+        await trial.start([parcels_board])
+        for _ in range(5):
+            told = await asyncio.gather(outcome(received(old)), outcome(received(trial)))
+            assert [type(one) for one in told] == [Parcel, Parcel]
+        await trial.stop()
+        await received(old)
+        await old.quiet()
+        report = await audit_runtime(old)
+        [whole] = [line for line in report.lines if line.id == "K1"]
+        assert whole.breaches == ()
+        assert whole.examined >= 2 * 11  # a fact and its command each
 
 
 async def test_a_stopped_store_answers_so() -> None:

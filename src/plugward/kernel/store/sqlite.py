@@ -90,13 +90,12 @@ class SqliteEngine:
         self._engine = _open(self._path, durable=self._durable)
         self._writer = self._engine.connect()
         self._migrate()
-        outbox = self.tables.system.outbox
-        self._position = self._writer.execute(select(func.max(outbox.c.position))).scalar() or 0
         driver: Any = self._writer.connection.driver_connection
         self._file: sqlite3.Connection = driver
         self._file.execute("PRAGMA busy_timeout=0")  # the event loop waits for no other process
         self._readers = Readers(self._engine, self.tables.board, self._pace)
         self._errands = Errands(self._loop, f"store-{self.tables.board}")
+        self._version = -1  # the positions given so far are asked for by the first group
         self._is_open = True
 
     def _migrate(self) -> None:
@@ -160,7 +159,7 @@ class SqliteEngine:
     def _turn(self) -> None:
         """Begin the next group: of what is quick here, of what is slow on the file's thread."""
         group = _Group(self._position)
-        if self._next_is_quick() and not self._is_locked():
+        if self._next_is_quick() and not self._is_locked(group):
             self._run_here(group)
             if self._durable and not group.failed:
                 self._errands.run(partial(self._commit, group), partial(self._settle, group))
@@ -180,13 +179,25 @@ class SqliteEngine:
             self._path is None or self._pace.is_quick(self._waiting[0].what)
         )
 
-    def _is_locked(self) -> bool:
-        """Begin a transaction, unless another process is writing to the file."""
+    def _is_locked(self, group: _Group) -> bool:
+        """Begin a transaction, unless another process is writing to the file.
+
+        What another one has written since (a version of the board on trial, beside this one) took
+        positions: the next is asked of the table then.
+        """
         try:
             self._file.execute("BEGIN IMMEDIATE")
         except sqlite3.Error:
             return True
+        [version] = self._file.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self._version, self._position = version, self._last_position()
+        group.position = self._position
         return False
+
+    def _last_position(self) -> int:
+        outbox = self.tables.system.outbox
+        return self._writer.execute(select(func.max(outbox.c.position))).scalar() or 0
 
     def _run_here(self, group: _Group) -> None:
         until = time.perf_counter() + HERE_S
@@ -201,7 +212,7 @@ class SqliteEngine:
 
     def _run_apart(self, group: _Group) -> None:
         jobs, patience = group.jobs, time.monotonic() + LOCK_WAIT_S
-        while self._is_locked():
+        while self._is_locked(group):
             if time.monotonic() > patience:
                 self._fail(group)
                 return
@@ -244,8 +255,9 @@ class SqliteEngine:
         """The newest unit of a group is refused. Units are seldom refused, and a savepoint for each
         costs a tenth of its time: undo all, and run them again, each on a savepoint of its own."""
         self._file.execute("ROLLBACK")
-        self._file.execute("BEGIN IMMEDIATE")
         self._position = group.position
+        if self._is_locked(group):
+            raise sqlite3.OperationalError("another process writes to the file")
         if len(group.jobs) == 1:
             group.jobs[0].error = error
             return
