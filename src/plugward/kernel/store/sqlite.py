@@ -84,6 +84,7 @@ class SqliteEngine:
         self._pace = Pace()
         self._listener: OnCommit = _deaf
         self._position = 0
+        self._version = -1  # the positions given so far are asked for by the first group
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -95,7 +96,6 @@ class SqliteEngine:
         self._file.execute("PRAGMA busy_timeout=0")  # the event loop waits for no other process
         self._readers = Readers(self._engine, self.tables.board, self._pace)
         self._errands = Errands(self._loop, f"store-{self.tables.board}")
-        self._version = -1  # the positions given so far are asked for by the first group
         self._is_open = True
 
     def _migrate(self) -> None:
@@ -189,9 +189,10 @@ class SqliteEngine:
             self._file.execute("BEGIN IMMEDIATE")
         except sqlite3.Error:
             return True
-        [version] = self._file.execute("PRAGMA data_version").fetchone()
+        version: int = self._file.execute("PRAGMA data_version").fetchone()[0]
         if version != self._version:
-            self._version, self._position = version, self._last_position()
+            self._version = version
+            self._position = self._last_position()
         group.position = self._position
         return False
 
